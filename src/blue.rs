@@ -1,0 +1,13 @@
+//! The source, NowRepBlue: requests with time limits, retries and a size cap, and the splitting of bodies into records.
+
+pub mod client;
+pub mod error;
+pub mod reader;
+pub mod retry;
+
+pub use self::{
+    client::{Attempt, Client, Download, SourceConfig},
+    error::FetchError,
+    reader::{BodyReader, BodySummary, Envelope, UnreadableBody},
+    retry::{RetryPolicy, retry_after},
+};

@@ -1,0 +1,245 @@
+//! One attempt at one endpoint: request, limits, body in pieces.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::{StatusCode, Url, header, redirect};
+use tokio::time::Instant;
+
+use super::{
+    error::FetchError,
+    reader::{BodyReader, BodySummary},
+    retry::{RetryPolicy, retry_after},
+};
+use crate::entity::Endpoint;
+
+/// Redirects on the same host that are followed.
+const MAX_REDIRECTS: usize = 5;
+
+/// Bytes of a failure's body that are read to explain it.
+const FAILURE_EXCERPT: usize = 200;
+
+/// Where the source is and how patiently it is asked.
+#[derive(Clone, Debug)]
+pub struct SourceConfig {
+    /// Base address, without the endpoint paths.
+    pub base: Url,
+    /// Longest time to connect.
+    pub connect_timeout: Duration,
+    /// Longest silence while an answer is awaited or a body arrives.
+    pub idle_timeout: Duration,
+    /// Longest time of one attempt as a whole.
+    pub attempt_timeout: Duration,
+    /// Longest time of all attempts of a run together; a wait that would pass it is not begun.
+    pub deadline: Duration,
+    /// Largest body after decompression, in bytes.
+    pub body_cap: u64,
+    /// Endpoints asked at the same time, at least 1.
+    pub concurrency: usize,
+    /// Attempts and delays.
+    pub retry: RetryPolicy,
+}
+
+impl SourceConfig {
+    /// The defaults for the source at `base`.
+    #[must_use]
+    pub fn new(base: Url) -> Self {
+        Self {
+            base,
+            connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(30),
+            attempt_timeout: Duration::from_mins(5),
+            deadline: Duration::from_mins(15),
+            body_cap: 512 * 1024 * 1024,
+            concurrency: 4,
+            retry: RetryPolicy::default(),
+        }
+    }
+
+    /// The full address of `endpoint`.
+    #[must_use]
+    pub fn address(&self, endpoint: Endpoint) -> Url {
+        let mut address = self.base.clone();
+        let path = format!("{}{}", self.base.path().trim_end_matches('/'), endpoint.path());
+        address.set_path(&path);
+        address
+    }
+}
+
+/// Progress of one attempt, told while its body arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Bytes received, after decompression.
+    pub bytes: u64,
+    /// Size that the server announced, when it did and sends the body uncompressed.
+    pub announced: Option<u64>,
+    /// Records complete so far.
+    pub records: u64,
+}
+
+/// Asks the source.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    config: SourceConfig,
+}
+
+impl Client {
+    /// A client for the source described by `config`.
+    ///
+    /// Where the system has no certificates, as in minimal containers, the ones of Mozilla's programme are used.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(config: SourceConfig) -> Result<Self, reqwest::Error> {
+        // Err only says that a provider was installed before, which is what is wanted.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = builder(&config).build().or_else(|_| {
+            let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
+            let roots = roots.iter().filter_map(|root| reqwest::Certificate::from_der(root).ok());
+            builder(&config).tls_certs_only(roots).build()
+        })?;
+        Ok(Self { http, config })
+    }
+
+    /// The configuration that the client was made with.
+    #[must_use]
+    pub fn config(&self) -> &SourceConfig {
+        &self.config
+    }
+
+    /// Begins one attempt at `endpoint`, to be done with at `deadline` or when its own limit is passed.
+    ///
+    /// `run` is sent as `X-Greenroom-Run`, so that Blue's log can be read beside ours.
+    ///
+    /// # Errors
+    /// When there is no answer, or one without a body of records.
+    pub async fn begin(&self, endpoint: Endpoint, run: i64, deadline: Instant) -> Result<Download, FetchError> {
+        let limits = Limits {
+            idle: self.config.idle_timeout,
+            attempt: self.config.attempt_timeout,
+            end: deadline.min(Instant::now() + self.config.attempt_timeout),
+        };
+        let request = self.http.get(self.config.address(endpoint)).header("x-greenroom-run", run).send();
+        let response = limits.keep("waiting for the answer's head", request).await?.map_err(|error| {
+            if error.is_timeout() {
+                return FetchError::Timeout { limit: self.config.connect_timeout, doing: "connecting" };
+            }
+            FetchError::Transport(error)
+        })?;
+        let response = check_status(response).await?;
+        let announced = response.content_length();
+        let cap = self.config.body_cap;
+        if announced.is_some_and(|bytes| bytes > cap) {
+            return Err(FetchError::TooLarge { cap });
+        }
+        Ok(Download { response, reader: BodyReader::new(endpoint), announced, cap, limits })
+    }
+}
+
+/// The time limits of one attempt.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    idle: Duration,
+    attempt: Duration,
+    end: Instant,
+}
+
+impl Limits {
+    /// Waits for `work`, at most for the idle limit and up to the end of the attempt.
+    async fn keep<T>(&self, doing: &'static str, work: impl Future<Output = T>) -> Result<T, FetchError> {
+        let idle_end = Instant::now() + self.idle;
+        tokio::time::timeout_at(idle_end.min(self.end), work).await.map_err(|_| {
+            if idle_end <= self.end {
+                FetchError::Timeout { limit: self.idle, doing }
+            } else {
+                FetchError::Timeout { limit: self.attempt, doing: "the attempt as a whole went on" }
+            }
+        })
+    }
+}
+
+/// A body on its way.
+#[derive(Debug)]
+pub struct Download {
+    response: reqwest::Response,
+    reader: BodyReader,
+    announced: Option<u64>,
+    cap: u64,
+    limits: Limits,
+}
+
+impl Download {
+    /// Progress so far.
+    #[must_use]
+    pub fn progress(&self) -> Attempt {
+        Attempt { bytes: self.reader.bytes(), announced: self.announced, records: self.reader.records() }
+    }
+
+    /// The records that are complete with the next piece; `None` at the end of the body.
+    ///
+    /// # Errors
+    /// When the transfer breaks, passes a limit, or brings something that is not a list of records. What was handed out
+    /// before is then void.
+    pub async fn next(&mut self) -> Result<Option<Vec<String>>, FetchError> {
+        let piece = self.limits.keep("receiving the body", self.response.chunk()).await?;
+        let Some(piece) = piece.map_err(FetchError::Transport)? else { return Ok(None) };
+        let mut records = Vec::new();
+        let pushed = self.reader.push(&piece, |element| records.push(element.to_owned()));
+        pushed.map_err(|body| FetchError::Unreadable { body, excerpt: self.reader.excerpt() })?;
+        if self.reader.bytes() > self.cap {
+            return Err(FetchError::TooLarge { cap: self.cap });
+        }
+        Ok(Some(records))
+    }
+
+    /// Ends the body after the last piece.
+    ///
+    /// # Errors
+    /// When it is empty or breaks off.
+    pub fn finish(self) -> Result<BodySummary, FetchError> {
+        let excerpt = self.reader.excerpt();
+        self.reader.finish().map_err(|body| FetchError::Unreadable { body, excerpt })
+    }
+}
+
+fn builder(config: &SourceConfig) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(concat!("greenroom/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(config.connect_timeout)
+        .redirect(redirect::Policy::custom(same_origin))
+        // Attempts are ours, each with its event and its delay.
+        .retry(reqwest::retry::never())
+}
+
+/// Follows redirects on the same origin only; any other is handed back as the answer.
+fn same_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
+    if attempt.previous().len() > MAX_REDIRECTS {
+        return attempt.error("too many redirects");
+    }
+    match attempt.previous().first().map(Url::origin) {
+        Some(origin) if origin == attempt.url().origin() => attempt.follow(),
+        _ => attempt.stop(),
+    }
+}
+
+async fn check_status(mut response: reqwest::Response) -> Result<reqwest::Response, FetchError> {
+    let status = response.status();
+    if status == StatusCode::OK {
+        return Ok(response);
+    }
+    let head = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    if let (true, Some(location)) = (status.is_redirection(), head(header::LOCATION)) {
+        return Err(FetchError::Redirect { status: status.as_u16(), location });
+    }
+    // A date is read against the server's own clock, where it tells it.
+    let now = head(header::DATE).and_then(|date| httpdate::parse_http_date(&date).ok()).unwrap_or_else(SystemTime::now);
+    let asked = head(header::RETRY_AFTER).and_then(|value| retry_after(&value, now));
+    let excerpt = match tokio::time::timeout(Duration::from_secs(2), response.chunk()).await {
+        Ok(Ok(Some(piece))) => {
+            let start = String::from_utf8_lossy(&piece[..piece.len().min(FAILURE_EXCERPT)]).into_owned();
+            Some(start).filter(|text| !text.trim().is_empty())
+        }
+        _ => None,
+    };
+    Err(FetchError::Status { status: status.as_u16(), retry_after: asked, excerpt })
+}

@@ -1,0 +1,124 @@
+//! Removing what is no longer needed and giving its space back.
+
+use rusqlite::Connection;
+
+use super::{
+    database::Database,
+    error::{Doing, GreenError},
+    journal,
+    lock::RunLock,
+    schema,
+    session::clear_away,
+    snapshot, status,
+};
+use crate::{
+    entity::Endpoint,
+    report::{CleanupReport, SnapshotReport},
+};
+
+/// Pages given back in one transaction.
+const VACUUM_STEP: u64 = 4_096;
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    /// Newest snapshots of each endpoint, beside those behind an active or backup version. At least 1.
+    pub snapshots: usize,
+    /// Newest runs.
+    pub runs: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { snapshots: 3, runs: 200 }
+    }
+}
+
+/// Snapshots beyond the kept ones.
+pub(super) fn old_snapshots(connection: &Connection, retention: Retention) -> Result<Vec<SnapshotReport>, GreenError> {
+    let in_use = status::snapshots_in_use(connection)?;
+    let mut old = Vec::new();
+    for endpoint in Endpoint::ALL {
+        let all = snapshot::list(connection, Some(endpoint), &in_use)?;
+        old.extend(all.into_iter().skip(retention.snapshots.max(1)).filter(|snapshot| !snapshot.in_use));
+    }
+    Ok(old)
+}
+
+/// Removes snapshots beyond the kept ones.
+pub(super) fn prune(connection: &mut Connection, retention: Retention) -> Result<Vec<SnapshotReport>, GreenError> {
+    let old = old_snapshots(connection, retention)?;
+    for snapshot in &old {
+        snapshot::remove(connection, snapshot.endpoint, snapshot.id)?;
+    }
+    Ok(old)
+}
+
+/// Writes the log back into the database file and truncates it.
+///
+/// # Returns
+/// Whether it could be done; a reader inside a long transaction prevents it.
+pub(super) fn checkpoint(connection: &Connection) -> Result<bool, GreenError> {
+    connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+        .map(|busy| busy == 0)
+        .doing("truncating the write-ahead log")
+}
+
+fn give_space_back(connection: &Connection) -> Result<(), GreenError> {
+    let doing = "giving space back";
+    let free = || connection.query_row("PRAGMA freelist_count", [], |row| row.get::<_, u64>(0)).doing(doing);
+    let incremental: i64 = connection.query_row("PRAGMA auto_vacuum", [], |row| row.get(0)).doing(doing)?;
+    if incremental != 2 {
+        return connection.execute_batch("VACUUM").doing(doing);
+    }
+    let mut left = free()?;
+    while left > 0 {
+        connection.execute_batch(&format!("PRAGMA incremental_vacuum({VACUUM_STEP})")).doing(doing)?;
+        let now = free()?;
+        if now >= left {
+            break;
+        }
+        left = now;
+    }
+    Ok(())
+}
+
+impl Database {
+    /// What [`Database::cleanup`] would remove.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn plan_cleanup(&self, retention: Retention) -> Result<CleanupReport, GreenError> {
+        let mut connection = self.reader()?;
+        let transaction = connection.transaction().doing("planning a cleanup")?;
+        let file = self.file_status(&transaction)?;
+        Ok(CleanupReport {
+            dry_run: true,
+            snapshots: old_snapshots(&transaction, retention)?,
+            leftovers: schema::leftovers(&transaction)?,
+            runs: journal::count_old(&transaction, retention.runs)?,
+            bytes_before: file.bytes,
+            bytes_after: file.bytes - file.free_bytes,
+        })
+    }
+
+    /// Removes snapshots beyond the kept ones, leftovers of dead runs and old runs, and gives their space back.
+    ///
+    /// Takes a [`RunLock`], as the tables of a living run look like leftovers.
+    ///
+    /// # Errors
+    /// When the database cannot be written. What was removed until then stays removed.
+    pub fn cleanup(&self, retention: Retention, _lock: &RunLock) -> Result<CleanupReport, GreenError> {
+        let mut connection = self.writer()?;
+        let bytes_before = self.file_status(&connection)?.bytes;
+        let leftovers = schema::leftovers(&connection)?;
+        clear_away(&mut connection)?;
+        let snapshots = prune(&mut connection, retention)?;
+        let runs = journal::remove_old(&connection, retention.runs)?;
+        give_space_back(&connection)?;
+        checkpoint(&connection)?;
+        let bytes_after = self.file_status(&connection)?.bytes;
+        Ok(CleanupReport { dry_run: false, snapshots, leftovers, runs, bytes_before, bytes_after })
+    }
+}

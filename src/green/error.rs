@@ -1,0 +1,237 @@
+//! What can go wrong with the database, each with what to do about it.
+
+use std::path::PathBuf;
+
+use rusqlite::ErrorCode;
+
+use crate::report::{PublicationId, RunSummary};
+
+/// An error of the target.
+#[derive(Debug, thiserror::Error)]
+pub enum GreenError {
+    /// The address of the database is not a path.
+    #[error("`{url}` is not a database path; give a path or `file:/data/sqlite.db`")]
+    BadUrl {
+        /// What was given.
+        url: String,
+    },
+    /// There is no such file.
+    #[error("there is no database at {}; run `greenroom sync` to make one, or check --database-url", .path.display())]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The file cannot be opened.
+    #[error("cannot open the database {}: {source}; check that the folder exists and that it may be written", .path.display())]
+    Open {
+        /// Where it is.
+        path: PathBuf,
+        /// `SQLite`'s reason.
+        source: rusqlite::Error,
+    },
+    /// The file is something else.
+    #[error("{} is not an SQLite database; check --database-url", .path.display())]
+    NotADatabase {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// The file was written by a later greenroom.
+    #[error("{} has bookkeeping of version {found}, this greenroom knows up to {known}; use a newer greenroom", .path.display())]
+    Newer {
+        /// Where it is.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// The file has no bookkeeping and must not be changed.
+    #[error("{} has no bookkeeping of greenroom; run `greenroom sync` first, or check --database-url", .path.display())]
+    NotMigrated {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// The linked `SQLite` is known to lose pages.
+    #[error("SQLite {found} can lose committed pages; greenroom needs {needed} or newer")]
+    OldSqlite {
+        /// The linked version.
+        found: &'static str,
+        /// The oldest safe one.
+        needed: &'static str,
+    },
+    /// WAL mode was refused.
+    #[error("cannot switch {} to WAL mode (it stays in `{answer}`), without which readers fail during a load; close the programs that have it open and try again", .path.display())]
+    NotWal {
+        /// Where it is.
+        path: PathBuf,
+        /// The mode that it is in.
+        answer: String,
+    },
+    /// Another connection kept the write lock for too long.
+    #[error("the database was locked by another program while {doing}; find the writer that holds it and try again")]
+    Busy {
+        /// What was tried.
+        doing: &'static str,
+    },
+    /// No space is left.
+    #[error(
+        "the disk is full while {doing}; nothing was switched. Free some space (`greenroom cleanup` may help) and try again"
+    )]
+    Full {
+        /// What was tried.
+        doing: &'static str,
+    },
+    /// Writing is not allowed.
+    #[error("the database is read-only while {doing}; check the permissions of the file, its folder and the mount")]
+    ReadOnly {
+        /// What was tried.
+        doing: &'static str,
+    },
+    /// The file is damaged.
+    #[error(
+        "the database is damaged, found while {doing}; restore a copy, or run `PRAGMA integrity_check` to see how far"
+    )]
+    Corrupt {
+        /// What was tried.
+        doing: &'static str,
+    },
+    /// Any other error of `SQLite`.
+    #[error("{doing}: {source}")]
+    Sql {
+        /// What was tried.
+        doing: &'static str,
+        /// `SQLite`'s reason.
+        source: rusqlite::Error,
+    },
+    /// A file beside the database cannot be used.
+    #[error("cannot use {}: {source}", .path.display())]
+    SideFile {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Another run has the lock.
+    #[error("{}", describe_owner(.owner.as_deref()))]
+    Locked {
+        /// The run that has it, when it could be read.
+        owner: Option<Box<RunSummary>>,
+    },
+    /// What was live changed since the run began or the question was asked.
+    #[error(
+        "the live version changed meanwhile: publication {} is the newest, not {}; nothing was switched, look again and repeat",
+        number(*.newest), number(*.expected)
+    )]
+    Moved {
+        /// The publication that is the newest now.
+        newest: Option<PublicationId>,
+        /// The one that was expected.
+        expected: Option<PublicationId>,
+    },
+    /// The run that wants to publish is not running any more.
+    #[error("run {run} was ended by someone else before it could publish; nothing was switched")]
+    TakenOver {
+        /// Its number.
+        run: i64,
+    },
+    /// Nothing was ever published, or only once.
+    #[error("there is nothing to go back to: {why}")]
+    NothingToRollBack {
+        /// Why not.
+        why: String,
+    },
+    /// A number that names nothing.
+    #[error("there is no {what} {id}; see `greenroom {command}`")]
+    NotFound {
+        /// What was looked for.
+        what: &'static str,
+        /// Its number.
+        id: i64,
+        /// The command that lists what there is.
+        command: &'static str,
+    },
+    /// Records did not balance, which is a defect of greenroom.
+    #[error(
+        "{entity}: {records} records became {rows} rows, {duplicates} duplicates and {quarantined} quarantined, which does not add up; nothing was switched"
+    )]
+    Unbalanced {
+        /// The entity.
+        entity: &'static str,
+        /// Records read.
+        records: u64,
+        /// Rows counted in the table.
+        rows: u64,
+        /// Duplicates counted.
+        duplicates: u64,
+        /// Records in quarantine.
+        quarantined: u64,
+    },
+    /// Metadata and views disagree.
+    #[error("{entity}: sync_metadata says version {metadata}, the view reads {view}; nothing was switched")]
+    Inconsistent {
+        /// The entity.
+        entity: &'static str,
+        /// The active version according to `sync_metadata`.
+        metadata: i64,
+        /// What the view was found to read.
+        view: String,
+    },
+    /// The writing thread is gone, which follows another error or a panic.
+    #[error("the database writer ended unexpectedly; nothing was switched")]
+    WriterGone,
+}
+
+fn number(publication: Option<PublicationId>) -> String {
+    publication.map_or_else(|| "none".to_owned(), |id| id.to_string())
+}
+
+fn describe_owner(owner: Option<&RunSummary>) -> String {
+    match owner {
+        Some(run) => format!(
+            "run {} is going on since {} ({}, pid {}); wait for it to end, or watch it with `greenroom runs {}`",
+            run.id, run.started_at, run.operator, run.operator.pid, run.id
+        ),
+        None => "another greenroom is at work on this database; wait for it to end".to_owned(),
+    }
+}
+
+impl GreenError {
+    /// The error for `source`, met while `doing` something.
+    #[must_use]
+    pub fn from_sqlite(source: rusqlite::Error, doing: &'static str) -> Self {
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { doing },
+            Some(ErrorCode::DiskFull) => Self::Full { doing },
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly { doing },
+            Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt { doing },
+            _ => Self::Sql { doing, source },
+        }
+    }
+
+    /// Whether the caller's settings are at fault rather than the work.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        matches!(
+            self,
+            Self::BadUrl { .. }
+                | Self::Missing { .. }
+                | Self::Open { .. }
+                | Self::NotADatabase { .. }
+                | Self::Newer { .. }
+                | Self::NotMigrated { .. }
+                | Self::OldSqlite { .. }
+        )
+    }
+}
+
+/// Adds to a result of `SQLite` what was being done.
+pub(super) trait Doing<T> {
+    /// Names what was being done.
+    fn doing(self, what: &'static str) -> Result<T, GreenError>;
+}
+
+impl<T> Doing<T> for rusqlite::Result<T> {
+    fn doing(self, what: &'static str) -> Result<T, GreenError> {
+        self.map_err(|error| GreenError::from_sqlite(error, what))
+    }
+}

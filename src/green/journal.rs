@@ -1,0 +1,289 @@
+//! What is written down of runs: the run, its steps, attempts and events.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+
+use super::{
+    error::{Doing, GreenError},
+    quarantine,
+    sql::{Millis, operator, optional_time, optional_word, time, word},
+};
+use crate::report::{
+    AttemptReport, DiffCounts, Operator, PublicationId, RunId, RunOutcome, RunReport, RunSummary, StepOutcome,
+    StepReport, Trigger,
+};
+
+/// Entries of the quarantine that are read with a run.
+const QUARANTINE_READ: u64 = 1_000;
+
+/// What is known of a run when it begins.
+#[derive(Clone, Debug)]
+pub struct RunStart {
+    /// What started it.
+    pub trigger: Trigger,
+    /// Address of its source.
+    pub source: String,
+    /// Who started it.
+    pub operator: Operator,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// One event of a run and what it says of a step or an attempt.
+#[derive(Clone, Debug)]
+pub struct JournalEntry {
+    /// Its place among the events of the run.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Whether later events overtake it, so that it need not be kept once the run ended.
+    pub passing: bool,
+    /// The event as JSON.
+    pub event: String,
+    /// A request that ended with it.
+    pub attempt: Option<AttemptReport>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct RunEnd {
+    /// Its outcome.
+    pub outcome: RunOutcome,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// When.
+    pub at: Timestamp,
+    /// All its steps.
+    pub steps: Vec<StepReport>,
+}
+
+/// Writes down that a run begins, based on the newest publication.
+pub(super) fn begin(
+    connection: &mut Connection,
+    start: &RunStart,
+) -> Result<(RunId, Option<PublicationId>), GreenError> {
+    let doing = "recording the start of a run";
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
+    let base: Option<PublicationId> =
+        transaction.query_row("SELECT max(id) FROM sync_publications", [], |row| row.get(0)).doing(doing)?;
+    transaction
+        .execute(
+            "INSERT INTO sync_runs (trigger_kind, source, operator_user, operator_host, operator_pid, base_publication, \
+             started_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                start.trigger.word(),
+                start.source,
+                start.operator.user,
+                start.operator.host,
+                start.operator.pid,
+                base,
+                Millis(start.at)
+            ],
+        )
+        .doing(doing)?;
+    let run = transaction.last_insert_rowid();
+    transaction.commit().doing(doing)?;
+    Ok((run, base))
+}
+
+/// Writes down one event.
+pub(super) fn record(connection: &mut Connection, run: RunId, entry: &JournalEntry) -> Result<(), GreenError> {
+    let doing = "recording an event";
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
+    transaction
+        .prepare_cached("INSERT INTO sync_events (run_id, seq, at, passing, event) VALUES (?1, ?2, ?3, ?4, ?5)")
+        .and_then(|mut insert| insert.execute(params![run, entry.seq, Millis(entry.at), entry.passing, entry.event]))
+        .doing(doing)?;
+    if let Some(attempt) = &entry.attempt {
+        transaction
+            .execute(
+                "INSERT INTO sync_attempts (run_id, endpoint, attempt, finished_at, status, bytes, error, excerpt) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                params![
+                    run,
+                    attempt.endpoint.key(),
+                    attempt.attempt,
+                    Millis(attempt.finished_at),
+                    attempt.status,
+                    attempt.bytes,
+                    attempt.error,
+                    attempt.excerpt
+                ],
+            )
+            .doing(doing)?;
+    }
+    transaction.commit().doing(doing)
+}
+
+/// Writes down how a run ended. A run that has an outcome already keeps it, as a publish records it by itself.
+pub(super) fn end(connection: &mut Connection, run: RunId, end: &RunEnd) -> Result<(), GreenError> {
+    let doing = "recording the end of a run";
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
+    transaction
+        .execute(
+            "UPDATE sync_runs SET outcome = coalesce(outcome, ?2), finished_at = ?3, error = ?4 WHERE id = ?1",
+            params![run, end.outcome.word(), Millis(end.at), end.error],
+        )
+        .doing(doing)?;
+    for step in &end.steps {
+        write_step(&transaction, run, step)?;
+    }
+    transaction.execute("DELETE FROM sync_events WHERE run_id = ?1 AND passing", [run]).doing(doing)?;
+    transaction.commit().doing(doing)
+}
+
+fn write_step(connection: &Connection, run: RunId, step: &StepReport) -> Result<(), GreenError> {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO sync_steps (run_id, entity, outcome, attempts, bytes, records, rows, rows_before, \
+             quarantined, duplicates, notes, added, removed, changed, active_version, backup_version, snapshot_id, error) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+        )
+        .and_then(|mut insert| {
+            insert.execute(params![
+                run,
+                step.entity.name(),
+                step.outcome.map(StepOutcome::word),
+                step.attempts,
+                step.bytes,
+                step.records,
+                step.rows,
+                step.rows_before,
+                step.quarantined,
+                step.duplicates,
+                step.notes,
+                step.diff.map(|diff| diff.added),
+                step.diff.map(|diff| diff.removed),
+                step.diff.map(|diff| diff.changed),
+                step.active_version,
+                step.backup_version,
+                step.snapshot,
+                step.error
+            ])
+        })
+        .doing("recording a step")?;
+    Ok(())
+}
+
+/// Marks runs without an outcome as interrupted; to be called by the owner of the run lock only.
+pub(super) fn interrupt_dead(connection: &Connection, at: Timestamp) -> Result<Vec<RunId>, GreenError> {
+    let doing = "recording that a run was interrupted";
+    let mut update = connection
+        .prepare("UPDATE sync_runs SET outcome = ?1, finished_at = ?2, error = ?3 WHERE outcome IS NULL RETURNING id")
+        .doing(doing)?;
+    let error = "its process ended before it was done; nothing was switched";
+    let ids =
+        update.query_map(params![RunOutcome::Interrupted.word(), Millis(at), error], |row| row.get(0)).doing(doing)?;
+    ids.collect::<rusqlite::Result<_>>().doing(doing)
+}
+
+fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
+    let started_at = time(row, "started_at")?;
+    let finished_at = optional_time(row, "finished_at")?;
+    Ok(RunSummary {
+        id: row.get("id")?,
+        trigger: word(row, "trigger_kind", Trigger::from_word)?,
+        outcome: optional_word(row, "outcome", RunOutcome::from_word)?,
+        started_at,
+        finished_at,
+        duration_ms: finished_at.map(|end| (end.as_millisecond() - started_at.as_millisecond()).max(0)),
+        operator: operator(row)?,
+        source: row.get("source")?,
+        publication: row.get("publication")?,
+        error: row.get("error")?,
+    })
+}
+
+/// The newest runs, newest first.
+pub(super) fn runs(connection: &Connection, limit: u64) -> Result<Vec<RunSummary>, GreenError> {
+    let doing = "reading the runs";
+    let mut statement = connection.prepare("SELECT * FROM sync_runs ORDER BY id DESC LIMIT ?1").doing(doing)?;
+    let rows = statement.query_map([limit], summary).doing(doing)?;
+    rows.collect::<rusqlite::Result<_>>().doing(doing)
+}
+
+/// One run.
+pub(super) fn run(connection: &Connection, run: RunId) -> Result<RunSummary, GreenError> {
+    connection
+        .query_row("SELECT * FROM sync_runs WHERE id = ?1", [run], summary)
+        .optional()
+        .doing("reading a run")?
+        .ok_or(GreenError::NotFound { what: "run", id: run, command: "runs" })
+}
+
+/// The run without an outcome, if there is one.
+pub(super) fn unfinished(connection: &Connection) -> Result<Option<RunSummary>, GreenError> {
+    connection
+        .query_row("SELECT * FROM sync_runs WHERE outcome IS NULL ORDER BY id DESC LIMIT 1", [], summary)
+        .optional()
+        .doing("reading the runs")
+}
+
+/// One run with its steps, attempts and quarantine.
+pub(super) fn report(connection: &Connection, id: RunId) -> Result<RunReport, GreenError> {
+    let doing = "reading a run";
+    let run = run(connection, id)?;
+    let mut statement = connection.prepare("SELECT * FROM sync_steps WHERE run_id = ?1").doing(doing)?;
+    let steps = statement.query_map([id], step).doing(doing)?;
+    let mut entities: Vec<StepReport> = steps.collect::<rusqlite::Result<_>>().doing(doing)?;
+    entities.sort_by_key(|step| step.entity);
+    let mut statement = connection.prepare("SELECT * FROM sync_attempts WHERE run_id = ?1 ORDER BY id").doing(doing)?;
+    let attempts = statement.query_map([id], attempt).doing(doing)?;
+    let attempts = attempts.collect::<rusqlite::Result<_>>().doing(doing)?;
+    let quarantine = quarantine::list(connection, id, QUARANTINE_READ)?;
+    Ok(RunReport { run, entities, attempts, quarantine })
+}
+
+fn step(row: &Row<'_>) -> rusqlite::Result<StepReport> {
+    let added: Option<u64> = row.get("added")?;
+    let removed: Option<u64> = row.get("removed")?;
+    let changed: Option<u64> = row.get("changed")?;
+    let diff =
+        added.zip(removed).zip(changed).map(|((added, removed), changed)| DiffCounts { added, removed, changed });
+    Ok(StepReport {
+        entity: word(row, "entity", |name| name.parse().ok())?,
+        outcome: optional_word(row, "outcome", StepOutcome::from_word)?,
+        attempts: row.get("attempts")?,
+        bytes: row.get("bytes")?,
+        records: row.get("records")?,
+        rows: row.get("rows")?,
+        rows_before: row.get("rows_before")?,
+        quarantined: row.get("quarantined")?,
+        duplicates: row.get("duplicates")?,
+        notes: row.get("notes")?,
+        diff,
+        active_version: row.get("active_version")?,
+        backup_version: row.get("backup_version")?,
+        snapshot: row.get("snapshot_id")?,
+        error: row.get("error")?,
+    })
+}
+
+fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptReport> {
+    Ok(AttemptReport {
+        endpoint: word(row, "endpoint", |key| key.parse().ok())?,
+        attempt: row.get("attempt")?,
+        finished_at: time(row, "finished_at")?,
+        status: row.get("status")?,
+        bytes: row.get("bytes")?,
+        error: row.get("error")?,
+        excerpt: row.get("excerpt")?,
+    })
+}
+
+/// Ended runs beyond the newest `?1`.
+const OLD_RUNS: &str = "SELECT id FROM sync_runs WHERE outcome IS NOT NULL \
+     AND id NOT IN (SELECT id FROM sync_runs ORDER BY id DESC LIMIT ?1)";
+
+/// How many runs [`remove_old`] would remove.
+pub(super) fn count_old(connection: &Connection, keep: u64) -> Result<u64, GreenError> {
+    let sql = format!("SELECT count(*) FROM ({OLD_RUNS})");
+    connection.query_row(&sql, [keep], |row| row.get(0)).doing("reading the runs")
+}
+
+/// Removes ended runs beyond the newest `keep` with all that was written down of them; publications stay.
+pub(super) fn remove_old(connection: &Connection, keep: u64) -> Result<u64, GreenError> {
+    let sql = format!("DELETE FROM sync_runs WHERE id IN ({OLD_RUNS})");
+    let removed = connection.execute(&sql, [keep]).doing("removing old runs")?;
+    Ok(removed as u64)
+}

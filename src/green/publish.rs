@@ -1,0 +1,178 @@
+//! The one transaction that makes the prepared tables of a run live, all of them or none.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+use super::{
+    error::{Doing, GreenError},
+    schema::{self, version_table},
+    sql::Millis,
+    status::{self, Origin},
+};
+use crate::{
+    entity::{Entity, MAPPING_VERSION},
+    report::{
+        DiffCounts, Operator, PublicationId, PublicationKind, PublicationReport, RunId, RunOutcome, SnapshotId,
+        StepOutcome, SwitchReport,
+    },
+};
+
+/// An entity whose new rows are loaded and checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Prepared {
+    /// The entity.
+    pub entity: Entity,
+    /// The snapshot that the rows were made from.
+    pub snapshot: SnapshotId,
+    /// How many rows there are.
+    pub rows: u64,
+    /// How many are live now.
+    pub rows_before: u64,
+    /// Difference to the live rows.
+    pub diff: Option<DiffCounts>,
+}
+
+/// What a publish or a rollback did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// The publication.
+    pub report: PublicationReport,
+    /// What it switched.
+    pub switches: Vec<SwitchReport>,
+}
+
+/// Switches all of `prepared` to the tables that `run` loaded.
+///
+/// # Errors
+/// [`GreenError::TakenOver`] when the run has an outcome already, [`GreenError::Moved`] when something was published since
+/// it began. On any error nothing was switched.
+pub(super) fn publish(
+    connection: &mut Connection,
+    run: RunId,
+    prepared: &[Prepared],
+    operator: &Operator,
+    at: Timestamp,
+) -> Result<Publication, GreenError> {
+    let doing = "publishing";
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
+    check_may_publish(&transaction, run)?;
+    let kind = PublicationKind::Sync;
+    let report = insert_publication(&transaction, kind, Some(run), None, operator, at)?;
+    let origin = Origin { run: Some(run), snapshot: None, mapping: Some(MAPPING_VERSION), made_at: Some(at) };
+    let mut switches = Vec::new();
+    for new in prepared {
+        let entity = new.entity;
+        let live = status::live(&transaction, entity)?;
+        // Should view and metadata ever disagree, visitors see the view: the other version is the one to replace.
+        let active =
+            if live.active == 0 { 0 } else { schema::viewed_version(&transaction, entity)?.unwrap_or(live.active) };
+        let target = if active == 1 { 2 } else { 1 };
+        let table = version_table(entity, target);
+        if schema::exists(&transaction, &table)? {
+            schema::rename(&transaction, &table, &schema::trash_table(entity, run))?;
+        }
+        schema::rename(&transaction, &schema::shadow_table(entity, run), &table)?;
+        schema::point_view(&transaction, entity, target)?;
+        status::write_metadata(&transaction, entity, target, active, at)?;
+        let switch = SwitchReport {
+            entity,
+            from_version: active,
+            to_version: target,
+            rows_before: new.rows_before,
+            rows_after: new.rows,
+            diff: new.diff,
+        };
+        let to = Origin { snapshot: Some(new.snapshot), ..origin };
+        let from = if active == live.active { live.active_origin } else { Origin::default() };
+        insert_switch(&transaction, report.id, &switch, from, to)?;
+        transaction
+            .execute(
+                "UPDATE sync_steps SET outcome = ?3, active_version = ?4, backup_version = ?5 WHERE run_id = ?1 AND entity = ?2",
+                params![run, entity.name(), StepOutcome::Published.word(), target, active],
+            )
+            .doing(doing)?;
+        switches.push(switch);
+    }
+    transaction
+        .execute(
+            "UPDATE sync_runs SET outcome = ?2, finished_at = ?3, publication = ?4 WHERE id = ?1",
+            params![run, RunOutcome::Published.word(), Millis(at), report.id],
+        )
+        .doing(doing)?;
+    transaction.commit().doing(doing)?;
+    Ok(Publication { report, switches })
+}
+
+fn check_may_publish(connection: &Connection, run: RunId) -> Result<(), GreenError> {
+    let found: Option<(Option<String>, Option<PublicationId>)> = connection
+        .query_row("SELECT outcome, base_publication FROM sync_runs WHERE id = ?1", [run], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()
+        .doing("checking the run before publishing")?;
+    let Some((None, expected)) = found else { return Err(GreenError::TakenOver { run }) };
+    check_newest(connection, expected)
+}
+
+/// Checks that nothing was published since `expected`.
+pub(super) fn check_newest(connection: &Connection, expected: Option<PublicationId>) -> Result<(), GreenError> {
+    let newest = status::newest_publication_id(connection)?;
+    if newest == expected { Ok(()) } else { Err(GreenError::Moved { newest, expected }) }
+}
+
+/// Writes down a publication.
+pub(super) fn insert_publication(
+    connection: &Connection,
+    kind: PublicationKind,
+    run: Option<RunId>,
+    undoes: Option<PublicationId>,
+    operator: &Operator,
+    at: Timestamp,
+) -> Result<PublicationReport, GreenError> {
+    connection
+        .execute(
+            "INSERT INTO sync_publications (kind, run_id, undoes, operator_user, operator_host, operator_pid, published_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![kind.word(), run, undoes, operator.user, operator.host, operator.pid, Millis(at)],
+        )
+        .doing("recording a publication")?;
+    let id = connection.last_insert_rowid();
+    Ok(PublicationReport { id, kind, run, undoes, published_at: at, operator: operator.clone() })
+}
+
+/// Writes down what a publication switched.
+pub(super) fn insert_switch(
+    connection: &Connection,
+    publication: PublicationId,
+    switch: &SwitchReport,
+    from: Origin,
+    to: Origin,
+) -> Result<(), GreenError> {
+    connection
+        .execute(
+            "INSERT INTO sync_publication_entities (publication_id, entity, from_version, to_version, from_rows, to_rows, \
+             added, removed, changed, from_run, to_run, from_snapshot, to_snapshot, from_mapping, to_mapping, from_made_at, \
+             to_made_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+            params![
+                publication,
+                switch.entity.name(),
+                switch.from_version,
+                switch.to_version,
+                switch.rows_before,
+                switch.rows_after,
+                switch.diff.map(|diff| diff.added),
+                switch.diff.map(|diff| diff.removed),
+                switch.diff.map(|diff| diff.changed),
+                from.run,
+                to.run,
+                from.snapshot,
+                to.snapshot,
+                from.mapping,
+                to.mapping,
+                from.made_at.map(Millis),
+                to.made_at.map(Millis)
+            ],
+        )
+        .doing("recording a publication")?;
+    Ok(())
+}

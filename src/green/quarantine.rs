@@ -1,0 +1,91 @@
+//! Records that could not become rows, and values that were left out of rows.
+
+use rusqlite::{Connection, params};
+
+use super::{
+    error::{Doing, GreenError},
+    sql::word,
+};
+use crate::{
+    entity::{
+        Endpoint, Position,
+        harvest::{NotedValue, Quarantined},
+    },
+    report::{QuarantineReport, RunId, SnapshotId},
+};
+
+/// Entries of one kind that are kept for an entity and run. The rest is counted; the snapshot holds the records anyway.
+pub const KEPT: u64 = 10_000;
+
+/// Keeps records and notes of `endpoint`, in a transaction of the caller's.
+pub(super) fn keep(
+    connection: &Connection,
+    run: RunId,
+    snapshot: SnapshotId,
+    endpoint: Endpoint,
+    records: &[Quarantined],
+    notes: &[NotedValue],
+) -> Result<(), GreenError> {
+    let doing = "keeping quarantined records";
+    let mut insert = connection
+        .prepare_cached(
+            "INSERT INTO sync_quarantine (run_id, snapshot_id, endpoint, entity, record, item, column_name, reason, body) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )
+        .doing(doing)?;
+    for kept in records {
+        let Position { record, item } = kept.position;
+        let column: Option<&str> = None;
+        insert
+            .execute(params![
+                run,
+                snapshot,
+                endpoint.key(),
+                kept.entity.name(),
+                record,
+                item,
+                column,
+                kept.reason,
+                kept.record
+            ])
+            .doing(doing)?;
+    }
+    for kept in notes {
+        let Position { record, item } = kept.position;
+        insert
+            .execute(params![
+                run,
+                snapshot,
+                endpoint.key(),
+                kept.entity.name(),
+                record,
+                item,
+                kept.note.column,
+                kept.note.problem,
+                kept.record
+            ])
+            .doing(doing)?;
+    }
+    Ok(())
+}
+
+/// What is kept of `run`, at most `limit` entries.
+pub(super) fn list(connection: &Connection, run: RunId, limit: u64) -> Result<Vec<QuarantineReport>, GreenError> {
+    let doing = "reading the quarantine";
+    let mut statement = connection
+        .prepare("SELECT * FROM sync_quarantine WHERE run_id = ?1 ORDER BY column_name IS NOT NULL, id LIMIT ?2")
+        .doing(doing)?;
+    let rows = statement
+        .query_map(params![run, limit], |row| {
+            Ok(QuarantineReport {
+                endpoint: word(row, "endpoint", |key| key.parse().ok())?,
+                entity: word(row, "entity", |name| name.parse().ok())?,
+                position: Position { record: row.get("record")?, item: row.get("item")? },
+                column: row.get("column_name")?,
+                reason: row.get("reason")?,
+                record: row.get("body")?,
+            })
+        })
+        .doing(doing)?;
+    rows.collect::<rusqlite::Result<_>>().doing(doing)
+}

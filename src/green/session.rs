@@ -1,0 +1,288 @@
+//! A run's hold on the database: staging, loading, publishing and the journal, all through one writing thread.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use super::{
+    cleanup::{self, Retention},
+    database::{Database, durable},
+    diff,
+    error::{Doing, GreenError},
+    journal::{self, JournalEntry, RunEnd, RunStart},
+    load,
+    lock::RunLock,
+    publish::{self, Prepared, Publication},
+    quarantine, schema,
+    snapshot::{self, Staged, Staging},
+    writer::Writer,
+};
+use crate::{
+    blue::BodySummary,
+    entity::{
+        Endpoint, Entity,
+        harvest::{Batch, NotedValue, Quarantined},
+    },
+    report::{DiffCounts, Operator, PublicationId, RunId, SnapshotId, Version},
+};
+
+/// Rows, quarantined records and notes of one endpoint on their way into the database.
+#[derive(Debug)]
+pub struct LoadedRows {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// The snapshot that they were made from.
+    pub snapshot: SnapshotId,
+    /// Rows.
+    pub batches: Vec<Batch>,
+    /// Records that could not become rows.
+    pub quarantined: Vec<Quarantined>,
+    /// Values that were left out of rows.
+    pub notes: Vec<NotedValue>,
+}
+
+/// What a run does to the database. Holds the run lock until it is dropped.
+#[derive(Debug)]
+pub struct Session {
+    database: Database,
+    writer: Writer,
+    run: RunId,
+    base: Option<PublicationId>,
+    _lock: RunLock,
+}
+
+impl Session {
+    /// Takes the run lock, clears away what dead runs left and writes down that a run begins.
+    ///
+    /// Also answers which runs were found dead.
+    ///
+    /// # Errors
+    /// [`GreenError::Locked`] with the owner when another run goes on.
+    pub async fn begin(database: &Database, start: RunStart) -> Result<(Self, Vec<RunId>), GreenError> {
+        let opened = database.clone();
+        let blocking = tokio::task::spawn_blocking(move || {
+            let lock = lock_for_run(&opened)?;
+            Ok((lock, Writer::start(opened.writer()?)?))
+        });
+        let (lock, writer) = blocking.await.unwrap_or(Err(GreenError::WriterGone))?;
+        let begun = writer.call(move |connection| {
+            let dead = journal::interrupt_dead(connection, start.at)?;
+            clear_away(connection)?;
+            let (run, base) = journal::begin(connection, &start)?;
+            Ok((run, base, dead))
+        });
+        let (run, base, dead) = begun.await?;
+        Ok((Self { database: database.clone(), writer, run, base, _lock: lock }, dead))
+    }
+
+    /// The run's number.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// The publication that the run is based on.
+    #[must_use]
+    pub fn base(&self) -> Option<PublicationId> {
+        self.base
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Writes down an event, without waiting. An entry that cannot be written is logged; the disk that refused it will
+    /// also refuse the publish.
+    pub fn record(&self, entry: JournalEntry) {
+        let run = self.run;
+        drop(self.writer.submit(move |connection| {
+            journal::record(connection, run, &entry).inspect_err(|error| tracing::warn!("journal: {error}"))
+        }));
+    }
+
+    /// Writes one part of a body, a JSON array of whole elements.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn stage_part(&self, staging: Staging, part: String, at: Timestamp) -> Result<Staging, GreenError> {
+        self.writer.call(move |connection| snapshot::append(connection, staging, &part, at)).await
+    }
+
+    /// Writes the last part and makes the body a snapshot.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn stage_end(
+        &self,
+        staging: Staging,
+        last_part: String,
+        summary: BodySummary,
+        at: Timestamp,
+    ) -> Result<Staged, GreenError> {
+        self.writer.call(move |connection| snapshot::finish(connection, staging, &last_part, &summary, at)).await
+    }
+
+    /// Removes what was written of a body that did not arrive whole.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub async fn stage_abandon(&self, staging: Staging) -> Result<(), GreenError> {
+        self.writer.call(move |connection| snapshot::abandon(connection, staging)).await
+    }
+
+    /// Makes room for the rows of `entities`.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub async fn open_load(&self, entities: &'static [Entity]) -> Result<(), GreenError> {
+        let run = self.run;
+        self.writer
+            .call(move |connection| entities.iter().try_for_each(|entity| load::open(connection, *entity, run)))
+            .await
+    }
+
+    /// Queues rows for loading and returns a receiver for the number of duplicates of each entity.
+    #[must_use]
+    pub fn load(&self, rows: LoadedRows) -> oneshot::Receiver<Result<BTreeMap<Entity, u64>, GreenError>> {
+        let run = self.run;
+        self.writer.submit(move |connection| {
+            if !rows.quarantined.is_empty() || !rows.notes.is_empty() {
+                let doing = "keeping quarantined records";
+                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
+                let LoadedRows { endpoint, snapshot, quarantined, notes, .. } = &rows;
+                quarantine::keep(&transaction, run, *snapshot, *endpoint, quarantined, notes)?;
+                transaction.commit().doing(doing)?;
+            }
+            load::insert(connection, run, &rows.batches)
+        })
+    }
+
+    /// Ends the load of `entity` and counts its rows.
+    ///
+    /// # Errors
+    /// When its indexes cannot be built.
+    pub async fn seal_load(&self, entity: Entity) -> Result<u64, GreenError> {
+        let run = self.run;
+        self.writer.call(move |connection| load::seal(connection, entity, run)).await
+    }
+
+    /// Counts how the loaded rows of `entity` differ from `active`, the live version. May take seconds at a million rows.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn compare(&self, entity: Entity, active: Version) -> Result<DiffCounts, GreenError> {
+        let (database, run) = (self.database.clone(), self.run);
+        let work = move || {
+            let before = schema::version_table(entity, active);
+            diff::counts(&database.reader()?, entity, &before, &schema::shadow_table(entity, run))
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or(Err(GreenError::WriterGone))
+    }
+
+    /// Makes all of `prepared` live in one durable transaction.
+    ///
+    /// # Errors
+    /// When something else was published meanwhile, the run was ended by someone else, or the database cannot be written.
+    /// Nothing was switched then.
+    pub async fn publish(
+        &self,
+        prepared: Vec<Prepared>,
+        operator: Operator,
+        at: Timestamp,
+    ) -> Result<Publication, GreenError> {
+        let run = self.run;
+        self.writer
+            .call(move |connection| {
+                durable(connection, |connection| publish::publish(connection, run, &prepared, &operator, at))
+            })
+            .await
+    }
+
+    /// Breaks off the statement in progress, such as the building of an index.
+    pub fn interrupt(&self) {
+        self.writer.interrupt();
+    }
+
+    /// Writes down how the run ended, drops what it loaded and did not publish or replaced, and removes snapshots beyond
+    /// the kept ones. Also answers whether the write-ahead log could be truncated.
+    ///
+    /// # Errors
+    /// When the end cannot be written; what could not be dropped is logged and left to the next run.
+    pub async fn end(&self, end: RunEnd, retention: Retention) -> Result<bool, GreenError> {
+        let run = self.run;
+        self.writer
+            .call(move |connection| {
+                let cleared = clear_away(connection).and_then(|()| cleanup::prune(connection, retention));
+                if let Err(error) = cleared {
+                    tracing::warn!("clearing away after run {run}: {error}");
+                }
+                journal::end(connection, run, &end)?;
+                cleanup::checkpoint(connection).or_else(|error| match error {
+                    GreenError::Busy { .. } => Ok(false),
+                    other => Err(other),
+                })
+            })
+            .await
+    }
+}
+
+/// Removes the tables and bodies that a run left; to be called by the owner of the run lock only.
+pub(super) fn clear_away(connection: &mut Connection) -> Result<(), GreenError> {
+    load::drop_leftovers(connection)?;
+    for (endpoint, unfinished) in snapshot::unfinished(connection)? {
+        snapshot::remove(connection, endpoint, unfinished)?;
+    }
+    Ok(())
+}
+
+/// Takes the run lock, telling who has it when it is taken.
+pub(super) fn lock_for_run(database: &Database) -> Result<RunLock, GreenError> {
+    RunLock::acquire(database).map_err(|error| match error {
+        GreenError::Locked { .. } => {
+            let owner = database.reader().and_then(|connection| journal::unfinished(&connection));
+            GreenError::Locked { owner: owner.ok().flatten().map(Box::new) }
+        }
+        other => other,
+    })
+}
+
+impl Database {
+    /// The newest runs, newest first.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn runs(&self, limit: u64) -> Result<Vec<crate::report::RunSummary>, GreenError> {
+        journal::runs(&self.reader()?, limit)
+    }
+
+    /// One run with its steps, attempts and quarantine.
+    ///
+    /// # Errors
+    /// When there is no such run.
+    pub fn run(&self, run: RunId) -> Result<crate::report::RunReport, GreenError> {
+        journal::report(&self.reader()?, run)
+    }
+
+    /// The kept snapshots, of one endpoint or of all, newest first within each.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn snapshots(&self, endpoint: Option<Endpoint>) -> Result<Vec<crate::report::SnapshotReport>, GreenError> {
+        let mut connection = self.reader()?;
+        let transaction = connection.transaction().doing("reading the snapshots")?;
+        let in_use = super::status::snapshots_in_use(&transaction)?;
+        snapshot::list(&transaction, endpoint, &in_use)
+    }
+
+    /// The right to change what only one process may change at a time.
+    ///
+    /// # Errors
+    /// [`GreenError::Locked`] with the owner when a run goes on.
+    pub fn lock(&self) -> Result<RunLock, GreenError> {
+        lock_for_run(self)
+    }
+}

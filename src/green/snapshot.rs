@@ -1,0 +1,291 @@
+//! Staged bodies: immutable, in `{entity}_json` as JSON arrays of about 1 MB, described in `sync_snapshots`.
+
+use std::io;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+
+use super::{
+    database::Database,
+    error::{Doing, GreenError},
+    schema::json_table,
+    sql::{Millis, quoted, time, word},
+};
+use crate::{
+    blue::{BodySummary, Envelope},
+    entity::Endpoint,
+    report::{RunId, SnapshotId, SnapshotReport},
+};
+
+/// A body on its way into the database. Nothing of it counts as a snapshot until it is finished.
+#[derive(Clone, Copy, Debug)]
+pub struct Staging {
+    /// Where it comes from.
+    pub endpoint: Endpoint,
+    /// The run that fetches it.
+    pub run: RunId,
+    /// Its number, once the first part was written.
+    snapshot: Option<SnapshotId>,
+}
+
+impl Staging {
+    /// A body of which nothing was written yet.
+    #[must_use]
+    pub fn new(endpoint: Endpoint, run: RunId) -> Self {
+        Self { endpoint, run, snapshot: None }
+    }
+}
+
+/// A body that was staged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Staged {
+    /// The snapshot that holds it.
+    pub snapshot: SnapshotId,
+    /// Whether it was there already: the source sent the same bytes as the last time.
+    pub known: bool,
+}
+
+/// Writes one part, a JSON array of whole elements.
+pub(super) fn append(
+    connection: &mut Connection,
+    staging: Staging,
+    part: &str,
+    at: Timestamp,
+) -> Result<Staging, GreenError> {
+    let doing = "staging a body";
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
+    let staging = write_part(&transaction, staging, part, at)?;
+    transaction.commit().doing(doing)?;
+    Ok(staging)
+}
+
+fn write_part(connection: &Connection, mut staging: Staging, part: &str, at: Timestamp) -> Result<Staging, GreenError> {
+    let doing = "staging a body";
+    let table = quoted(&json_table(staging.endpoint));
+    connection
+        .prepare_cached(&format!("INSERT INTO {table} (data, createdAt, updatedAt) VALUES (?1, ?2, ?2)"))
+        .and_then(|mut statement| statement.execute(params![part, Millis(at)]))
+        .doing(doing)?;
+    let row = connection.last_insert_rowid();
+    if let Some(snapshot) = staging.snapshot {
+        let sql = "UPDATE sync_snapshots SET last_row = ?2 WHERE id = ?1";
+        connection.execute(sql, params![snapshot, row]).doing(doing)?;
+    } else {
+        let sql =
+            "INSERT INTO sync_snapshots (endpoint, run_id, complete, first_row, last_row) VALUES (?1, ?2, 0, ?3, ?3)";
+        connection.execute(sql, params![staging.endpoint.key(), staging.run, row]).doing(doing)?;
+        staging.snapshot = Some(connection.last_insert_rowid());
+    }
+    Ok(staging)
+}
+
+/// Writes the last part and makes the body a snapshot, unless the endpoint's newest snapshot has the same hash.
+pub(super) fn finish(
+    connection: &mut Connection,
+    staging: Staging,
+    last_part: &str,
+    summary: &BodySummary,
+    at: Timestamp,
+) -> Result<Staged, GreenError> {
+    let doing = "staging a body";
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
+    let newest: Option<(SnapshotId, String)> = transaction
+        .query_row(
+            "SELECT id, hash FROM sync_snapshots WHERE endpoint = ?1 AND complete ORDER BY id DESC LIMIT 1",
+            [staging.endpoint.key()],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()
+        .doing(doing)?;
+    let staged = match newest {
+        Some((snapshot, hash)) if hash == summary.hash => {
+            if let Some(unfinished) = staging.snapshot {
+                delete(&transaction, staging.endpoint, unfinished)?;
+            }
+            Staged { snapshot, known: true }
+        }
+        _ => {
+            let staging = write_part(&transaction, staging, last_part, at)?;
+            let snapshot = staging.snapshot.unwrap_or_default();
+            transaction
+                .execute(
+                    "UPDATE sync_snapshots SET complete = 1, fetched_at = ?2, bytes = ?3, records = ?4, hash = ?5, \
+                     envelope = ?6 WHERE id = ?1",
+                    params![
+                        snapshot,
+                        Millis(at),
+                        summary.bytes,
+                        summary.records,
+                        summary.hash,
+                        summary.envelope.name()
+                    ],
+                )
+                .doing(doing)?;
+            Staged { snapshot, known: false }
+        }
+    };
+    transaction
+        .execute("UPDATE sync_snapshots SET seen_at = ?2 WHERE id = ?1", params![staged.snapshot, Millis(at)])
+        .doing(doing)?;
+    transaction.commit().doing(doing)?;
+    Ok(staged)
+}
+
+/// Removes what was written of a body that did not become a snapshot.
+pub(super) fn abandon(connection: &mut Connection, staging: Staging) -> Result<(), GreenError> {
+    let Some(snapshot) = staging.snapshot else { return Ok(()) };
+    remove(connection, staging.endpoint, snapshot)
+}
+
+/// Removes one snapshot and its parts.
+pub(super) fn remove(connection: &mut Connection, endpoint: Endpoint, snapshot: SnapshotId) -> Result<(), GreenError> {
+    let doing = "removing a snapshot";
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
+    delete(&transaction, endpoint, snapshot)?;
+    transaction.commit().doing(doing)
+}
+
+fn delete(connection: &Connection, endpoint: Endpoint, snapshot: SnapshotId) -> Result<(), GreenError> {
+    let doing = "removing a snapshot";
+    let sql = format!(
+        "DELETE FROM {} WHERE id BETWEEN (SELECT first_row FROM sync_snapshots WHERE id = ?1) \
+         AND (SELECT last_row FROM sync_snapshots WHERE id = ?1)",
+        quoted(&json_table(endpoint))
+    );
+    connection.execute(&sql, [snapshot]).doing(doing)?;
+    connection.execute("DELETE FROM sync_snapshots WHERE id = ?1", [snapshot]).doing(doing)?;
+    Ok(())
+}
+
+/// Bodies that were never finished, left by a run that died.
+pub(super) fn unfinished(connection: &Connection) -> Result<Vec<(Endpoint, SnapshotId)>, GreenError> {
+    let doing = "reading the snapshots";
+    let mut statement =
+        connection.prepare("SELECT id, endpoint FROM sync_snapshots WHERE NOT complete ORDER BY id").doing(doing)?;
+    let rows = statement
+        .query_map([], |row| Ok((word(row, "endpoint", |key| key.parse().ok())?, row.get("id")?)))
+        .doing(doing)?;
+    rows.collect::<rusqlite::Result<_>>().doing(doing)
+}
+
+const COLUMNS: &str =
+    "id, endpoint, run_id, fetched_at, bytes, records, hash, envelope, last_row - first_row + 1 AS parts";
+
+fn report(row: &Row<'_>, in_use: &[SnapshotId]) -> rusqlite::Result<SnapshotReport> {
+    let id = row.get("id")?;
+    Ok(SnapshotReport {
+        id,
+        endpoint: word(row, "endpoint", |key| key.parse().ok())?,
+        run: row.get("run_id")?,
+        fetched_at: time(row, "fetched_at")?,
+        bytes: row.get("bytes")?,
+        records: row.get("records")?,
+        hash: row.get("hash")?,
+        envelope: row.get("envelope")?,
+        parts: row.get("parts")?,
+        in_use: in_use.contains(&id),
+    })
+}
+
+/// The kept snapshots, of one endpoint or of all, newest first within each. `in_use` marks those behind a version.
+pub(super) fn list(
+    connection: &Connection,
+    endpoint: Option<Endpoint>,
+    in_use: &[SnapshotId],
+) -> Result<Vec<SnapshotReport>, GreenError> {
+    let doing = "reading the snapshots";
+    let sql = format!("SELECT {COLUMNS} FROM sync_snapshots WHERE complete AND endpoint = ?1 ORDER BY id DESC");
+    let mut statement = connection.prepare(&sql).doing(doing)?;
+    let mut snapshots = Vec::new();
+    for wanted in Endpoint::ALL.into_iter().filter(|one| endpoint.is_none_or(|only| only == *one)) {
+        let rows = statement.query_map([wanted.key()], |row| report(row, in_use)).doing(doing)?;
+        for row in rows {
+            snapshots.push(row.doing(doing)?);
+        }
+    }
+    Ok(snapshots)
+}
+
+/// Reads the parts of a snapshot one after the other, without holding a transaction open in between.
+#[derive(Debug)]
+pub struct SnapshotParts {
+    connection: Connection,
+    select: String,
+    next_row: i64,
+    last_row: i64,
+    endpoint: Endpoint,
+    envelope: Envelope,
+}
+
+impl SnapshotParts {
+    /// The parts of `snapshot`.
+    ///
+    /// # Errors
+    /// When there is no such snapshot.
+    pub fn open(database: &Database, snapshot: SnapshotId) -> Result<Self, GreenError> {
+        let connection = database.reader()?;
+        let found: Option<(i64, i64, Endpoint, String)> = connection
+            .query_row(
+                "SELECT first_row, last_row, endpoint, envelope FROM sync_snapshots WHERE id = ?1 AND complete",
+                [snapshot],
+                |row| Ok((row.get(0)?, row.get(1)?, word(row, "endpoint", |key| key.parse().ok())?, row.get(3)?)),
+            )
+            .optional()
+            .doing("reading a snapshot")?;
+        let Some((next_row, last_row, endpoint, envelope)) = found else {
+            return Err(GreenError::NotFound { what: "snapshot", id: snapshot, command: "history" });
+        };
+        let table = quoted(&json_table(endpoint));
+        let select = format!("SELECT id, data FROM {table} WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1");
+        let envelope = Envelope::from_name(&envelope);
+        Ok(Self { connection, select, next_row, last_row, endpoint, envelope })
+    }
+
+    /// Where the body came from.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        self.endpoint
+    }
+
+    /// The next part, a JSON array of whole elements; `None` after the last.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn next_part(&mut self) -> Result<Option<String>, GreenError> {
+        let found: Option<(i64, String)> = self
+            .connection
+            .prepare_cached(&self.select)
+            .and_then(|mut statement| {
+                statement
+                    .query_row(params![self.next_row, self.last_row], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .optional()
+            })
+            .doing("reading a snapshot")?;
+        Ok(found.map(|(row, part)| {
+            self.next_row = row + 1;
+            part
+        }))
+    }
+
+    /// Writes the body in its envelope, element texts as received.
+    ///
+    /// # Errors
+    /// When a part cannot be read; the inner result is the output's own.
+    pub fn write_to(&mut self, output: &mut impl io::Write) -> Result<io::Result<()>, GreenError> {
+        let (before, after) = self.envelope.around(self.endpoint);
+        let mut separator = "[";
+        let mut result = output.write_all(before.as_bytes());
+        while let (true, Some(part)) = (result.is_ok(), self.next_part()?) {
+            // The brackets of each part give way to the ones of the whole list.
+            let inner = part.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&part);
+            if !inner.is_empty() {
+                result = result.and_then(|()| write!(output, "{separator}{inner}"));
+                separator = ",";
+            }
+        }
+        if separator == "[" {
+            result = result.and_then(|()| output.write_all(b"["));
+        }
+        Ok(result.and_then(|()| write!(output, "]{after}")))
+    }
+}

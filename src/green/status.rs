@@ -1,0 +1,244 @@
+//! What is live: versions, what they were made from, publications.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::{
+    database::Database,
+    error::{Doing, GreenError},
+    journal, lock,
+    schema::{self, version_table},
+    sql::{Millis, operator, optional_time, time, word},
+};
+use crate::{
+    entity::Entity,
+    report::{
+        DatabaseStatus, DiffCounts, EntityStatus, PublicationId, PublicationKind, PublicationReport, RunId, SnapshotId,
+        StatusReport, Version,
+    },
+};
+
+/// What a version was made from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The run that made it.
+    pub run: Option<RunId>,
+    /// The snapshot that it was made from.
+    pub snapshot: Option<SnapshotId>,
+    /// The mapping rules in force then.
+    pub mapping: Option<i64>,
+    /// When its run published it.
+    pub made_at: Option<Timestamp>,
+}
+
+/// The live version of an entity and its backup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveVersion {
+    /// The live version, 0 before the first publish.
+    pub active: Version,
+    /// The backup, 0 for none.
+    pub backup: Version,
+    /// What the live version was made from.
+    pub active_origin: Origin,
+    /// Hash of the snapshot behind the live version.
+    pub active_hash: Option<String>,
+    /// What the backup was made from.
+    pub backup_origin: Origin,
+    /// Difference from the backup to the live version, as recorded.
+    pub diff: Option<DiffCounts>,
+}
+
+/// The versions in `sync_metadata`; of several rows for one entity the highest id counts.
+pub(super) fn metadata(connection: &Connection, entity: Entity) -> Result<Option<(Version, Version)>, GreenError> {
+    connection
+        .prepare_cached(
+            "SELECT coalesce(activeVersion, 0), coalesce(backupVersion, 0) FROM sync_metadata \
+             WHERE entityName = ?1 ORDER BY id DESC LIMIT 1",
+        )
+        .and_then(|mut statement| statement.query_row([entity.name()], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+        .doing("reading sync_metadata")
+}
+
+/// Writes the versions into `sync_metadata`.
+pub(super) fn write_metadata(
+    connection: &Connection,
+    entity: Entity,
+    active: Version,
+    backup: Version,
+    at: Timestamp,
+) -> Result<(), GreenError> {
+    let doing = "writing sync_metadata";
+    let updated = connection
+        .execute(
+            "UPDATE sync_metadata SET activeVersion = ?2, backupVersion = ?3, updatedAt = ?4 \
+             WHERE id = (SELECT max(id) FROM sync_metadata WHERE entityName = ?1)",
+            params![entity.name(), active, backup, Millis(at)],
+        )
+        .doing(doing)?;
+    if updated == 0 {
+        connection
+            .execute(
+                "INSERT INTO sync_metadata (entityName, activeVersion, backupVersion, updatedAt) VALUES (?1, ?2, ?3, ?4)",
+                params![entity.name(), active, backup, Millis(at)],
+            )
+            .doing(doing)?;
+    }
+    Ok(())
+}
+
+/// The live version of `entity`, with the newest publication's word on what it was made from.
+pub(super) fn live(connection: &Connection, entity: Entity) -> Result<LiveVersion, GreenError> {
+    let (active, backup) = metadata(connection, entity)?.unwrap_or_default();
+    let recorded = connection
+        .prepare_cached(
+            "SELECT * FROM sync_publication_entities WHERE entity = ?1 ORDER BY publication_id DESC LIMIT 1",
+        )
+        .and_then(|mut statement| {
+            statement.query_row([entity.name()], |row| Ok((switch(row)?, row.get("to_version")?))).optional()
+        })
+        .doing("reading the publications")?;
+    // A record that speaks of another version says nothing about the one that is live.
+    let recorded = recorded.filter(|(_, to_version): &(_, Version)| *to_version == active).map(|(switch, _)| switch);
+    let (active_origin, backup_origin, diff) = recorded.unwrap_or_default();
+    let active_hash = connection
+        .prepare_cached("SELECT hash FROM sync_snapshots WHERE id = ?1")
+        .and_then(|mut statement| statement.query_row([active_origin.snapshot], |row| row.get(0)).optional())
+        .doing("reading the snapshots")?;
+    Ok(LiveVersion { active, backup, active_origin, active_hash, backup_origin, diff })
+}
+
+fn switch(row: &Row<'_>) -> rusqlite::Result<(Origin, Origin, Option<DiffCounts>)> {
+    let origin = |prefix: &str| -> rusqlite::Result<Origin> {
+        Ok(Origin {
+            run: row.get(format!("{prefix}_run").as_str())?,
+            snapshot: row.get(format!("{prefix}_snapshot").as_str())?,
+            mapping: row.get(format!("{prefix}_mapping").as_str())?,
+            made_at: optional_time(row, &format!("{prefix}_made_at"))?,
+        })
+    };
+    Ok((origin("to")?, origin("from")?, diff_counts(row)?))
+}
+
+/// The three counts of a switch, when all were recorded.
+pub(super) fn diff_counts(row: &Row<'_>) -> rusqlite::Result<Option<DiffCounts>> {
+    let added: Option<u64> = row.get("added")?;
+    let removed: Option<u64> = row.get("removed")?;
+    let changed: Option<u64> = row.get("changed")?;
+    Ok(added.zip(removed).zip(changed).map(|((added, removed), changed)| DiffCounts { added, removed, changed }))
+}
+
+/// The live versions of all entities, in the order of [`Entity::ALL`].
+pub(super) fn live_all(connection: &Connection) -> Result<Vec<LiveVersion>, GreenError> {
+    Entity::ALL.into_iter().map(|entity| live(connection, entity)).collect()
+}
+
+/// Snapshots behind an active or a backup version.
+pub(super) fn snapshots_in_use(connection: &Connection) -> Result<Vec<SnapshotId>, GreenError> {
+    let live = live_all(connection)?;
+    Ok(live.iter().flat_map(|live| [live.active_origin.snapshot, live.backup_origin.snapshot]).flatten().collect())
+}
+
+/// The newest publication.
+pub(super) fn newest_publication(connection: &Connection) -> Result<Option<PublicationReport>, GreenError> {
+    connection
+        .query_row("SELECT * FROM sync_publications ORDER BY id DESC LIMIT 1", [], |row| {
+            Ok(PublicationReport {
+                id: row.get("id")?,
+                kind: word(row, "kind", PublicationKind::from_word)?,
+                run: row.get("run_id")?,
+                undoes: row.get("undoes")?,
+                published_at: time(row, "published_at")?,
+                operator: operator(row)?,
+            })
+        })
+        .optional()
+        .doing("reading the publications")
+}
+
+/// The number of the newest publication.
+pub(super) fn newest_publication_id(connection: &Connection) -> Result<Option<PublicationId>, GreenError> {
+    connection
+        .query_row("SELECT max(id) FROM sync_publications", [], |row| row.get(0))
+        .doing("reading the publications")
+}
+
+fn entity_status(connection: &Connection, entity: Entity) -> Result<EntityStatus, GreenError> {
+    let doing = "reading the state of an entity";
+    let live = live(connection, entity)?;
+    let backup_rows = match live.backup {
+        0 => None,
+        version => Some(schema::count(connection, &version_table(entity, version))?),
+    };
+    let snapshots = connection
+        .query_row(
+            "SELECT count(*) FROM sync_snapshots WHERE complete AND endpoint = ?1",
+            [entity.endpoint().key()],
+            |row| row.get(0),
+        )
+        .doing(doing)?;
+    let checked_at = connection
+        .query_row("SELECT seen_at FROM sync_snapshots WHERE id = ?1", [live.active_origin.snapshot], |row| {
+            optional_time(row, "seen_at")
+        })
+        .optional()
+        .doing(doing)?
+        .flatten();
+    Ok(EntityStatus {
+        entity,
+        active_version: live.active,
+        backup_version: live.backup,
+        active_rows: schema::count(connection, &schema::view(entity))?,
+        backup_rows,
+        diff: live.diff.filter(|_| live.backup != 0),
+        snapshots,
+        published_at: live.active_origin.made_at,
+        checked_at,
+        run_id: live.active_origin.run,
+    })
+}
+
+impl Database {
+    /// Everything that `status` tells, read in one transaction.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn status(&self, source: Option<String>) -> Result<StatusReport, GreenError> {
+        let mut connection = self.reader()?;
+        let transaction = connection.transaction().doing("reading the state")?;
+        let entities =
+            Entity::ALL.into_iter().map(|entity| entity_status(&transaction, entity)).collect::<Result<_, _>>()?;
+        let unfinished = journal::unfinished(&transaction)?;
+        let last_run = journal::runs(&transaction, 2)?.into_iter().find(|run| run.outcome.is_some());
+        let publication = newest_publication(&transaction)?;
+        let database = self.file_status(&transaction)?;
+        drop(transaction);
+        // A run without an outcome goes on only while its process has the lock.
+        let running = unfinished.filter(|_| lock::is_held(self));
+        Ok(StatusReport { database, source, hold: None, running, entities, last_run, publication })
+    }
+
+    /// The live versions of all entities, in the order of [`Entity::ALL`], with the rows that visitors see of each.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn live_versions(&self) -> Result<Vec<(LiveVersion, u64)>, GreenError> {
+        let mut connection = self.reader()?;
+        let transaction = connection.transaction().doing("reading the state")?;
+        let read = |entity| Ok((live(&transaction, entity)?, schema::count(&transaction, &schema::view(entity))?));
+        Entity::ALL.into_iter().map(read).collect()
+    }
+
+    pub(super) fn file_status(&self, connection: &Connection) -> Result<DatabaseStatus, GreenError> {
+        let doing = "reading the size of the database";
+        let pragma = |name: &str| -> Result<u64, GreenError> {
+            connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0)).doing(doing)
+        };
+        let page = pragma("page_size")?;
+        Ok(DatabaseStatus {
+            path: self.path().display().to_string(),
+            bytes: pragma("page_count")? * page,
+            free_bytes: pragma("freelist_count")? * page,
+            wal_bytes: std::fs::metadata(self.beside("-wal")).map_or(0, |file| file.len()),
+        })
+    }
+}

@@ -1,0 +1,500 @@
+//! What operations answer with: the types behind `--json`, the console's tables and the printed text.
+//!
+//! Serialized as camelCase; times are RFC 3339 in UTC, durations whole milliseconds in fields that end in `Ms`.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::entity::{Endpoint, Entity, Position};
+
+/// Number of a run; it only grows.
+pub type RunId = i64;
+/// Number of a publication; it only grows.
+pub type PublicationId = i64;
+/// Number of a snapshot; it only grows.
+pub type SnapshotId = i64;
+/// 1 or 2, the number in `{entity}_v1` and `{entity}_v2`; 0 stands for none.
+pub type Version = i64;
+
+/// Who does something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operator {
+    /// Login name.
+    pub user: String,
+    /// Host name.
+    pub host: String,
+    /// Process id of greenroom there.
+    pub pid: u32,
+}
+
+impl fmt::Display for Operator {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}@{}", self.user, self.host)
+    }
+}
+
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$variant_meta])* #[serde(rename = $word)] $variant,)+
+        }
+
+        impl $name {
+            /// The word shown, stored and serialized.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// The value that `word` stands for.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.pad(self.word())
+            }
+        }
+    };
+}
+
+words! {
+    /// What started a run.
+    Trigger {
+        /// A key in the console.
+        Console = "console",
+        /// The command line.
+        Cli = "cli",
+    }
+}
+
+words! {
+    /// How a run ended.
+    RunOutcome {
+        /// All prepared entities are live.
+        Published = "published",
+        /// The source sent what is live already; nothing was switched.
+        Unchanged = "unchanged",
+        /// Something failed; nothing was switched.
+        Failed = "failed",
+        /// An operator or a signal ended it; nothing was switched.
+        Cancelled = "cancelled",
+        /// Its process died; nothing was switched.
+        Interrupted = "interrupted",
+    }
+}
+
+words! {
+    /// How an entity's part of a run ended.
+    StepOutcome {
+        /// Its new rows are live.
+        Published = "published",
+        /// Its live rows were made from the same body already.
+        Unchanged = "unchanged",
+        /// Prepared, but not published.
+        Ready = "ready",
+        /// Its endpoint or its load failed.
+        Failed = "failed",
+        /// Not begun, or given up because another step failed.
+        Skipped = "skipped",
+    }
+}
+
+words! {
+    /// What made a publication.
+    PublicationKind {
+        /// A run.
+        Sync = "sync",
+        /// The undoing of an earlier publication.
+        Rollback = "rollback",
+    }
+}
+
+/// Rows that differ between two versions of an entity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiffCounts {
+    /// Rows only in the newer one.
+    pub added: u64,
+    /// Rows only in the older one.
+    pub removed: u64,
+    /// Rows in both with another value in some column.
+    pub changed: u64,
+}
+
+impl DiffCounts {
+    /// The same difference seen from the other side.
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        Self { added: self.removed, removed: self.added, changed: self.changed }
+    }
+
+    /// Whether nothing differs.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.added == 0 && self.removed == 0 && self.changed == 0
+    }
+}
+
+/// One entity's part of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepReport {
+    /// The entity.
+    pub entity: Entity,
+    /// How it ended; `None` while it goes on.
+    pub outcome: Option<StepOutcome>,
+    /// Attempts at its endpoint.
+    pub attempts: u32,
+    /// Size of the body, in bytes.
+    pub bytes: u64,
+    /// Records in the body that should become rows.
+    pub records: u64,
+    /// Rows prepared; for an unchanged entity the live ones.
+    pub rows: u64,
+    /// Rows live before the run.
+    pub rows_before: u64,
+    /// Records that could not become rows.
+    pub quarantined: u64,
+    /// Records with the key of an earlier one.
+    pub duplicates: u64,
+    /// Values that did not fit and were stored as NULL or repaired.
+    pub notes: u64,
+    /// Difference to the live rows.
+    pub diff: Option<DiffCounts>,
+    /// The version that is live after the run.
+    pub active_version: Version,
+    /// The version to which a rollback would go.
+    pub backup_version: Version,
+    /// The snapshot that it was made from.
+    pub snapshot: Option<SnapshotId>,
+    /// What went wrong.
+    pub error: Option<String>,
+}
+
+/// A run in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunSummary {
+    /// Its number.
+    pub id: RunId,
+    /// What started it.
+    pub trigger: Trigger,
+    /// `None` while it goes on.
+    pub outcome: Option<RunOutcome>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// How long it took.
+    pub duration_ms: Option<i64>,
+    /// Who started it.
+    pub operator: Operator,
+    /// Address of its source.
+    pub source: String,
+    /// The publication that it made.
+    pub publication: Option<PublicationId>,
+    /// What went wrong.
+    pub error: Option<String>,
+}
+
+/// The answer of `sync`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncReport {
+    /// The run.
+    pub run: RunSummary,
+    /// Its steps, in the order of [`Entity::ALL`].
+    pub entities: Vec<StepReport>,
+}
+
+/// One request of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptReport {
+    /// Whom it asked.
+    pub endpoint: Endpoint,
+    /// Its number, from 1.
+    pub attempt: u32,
+    /// When it ended.
+    pub finished_at: Timestamp,
+    /// HTTP status of a failure, when one came.
+    pub status: Option<u16>,
+    /// Bytes received.
+    pub bytes: u64,
+    /// What went wrong; `None` for the attempt that brought the body.
+    pub error: Option<String>,
+    /// The beginning of a body that could not be read.
+    pub excerpt: Option<String>,
+}
+
+/// A record in quarantine, or a value that was left out of a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QuarantineReport {
+    /// Where it came from.
+    pub endpoint: Endpoint,
+    /// Whose row it would have been, or is.
+    pub entity: Entity,
+    /// Where it stood in the body.
+    #[serde(flatten)]
+    pub position: Position,
+    /// Set when the record became a row without this column's value.
+    pub column: Option<String>,
+    /// What is wrong.
+    pub reason: String,
+    /// The record as received; a text when it is not readable as JSON.
+    pub record: String,
+}
+
+/// The answer of `runs RUN`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunReport {
+    /// The run.
+    pub run: RunSummary,
+    /// Its steps.
+    pub entities: Vec<StepReport>,
+    /// Its requests, in the order in which they ended.
+    pub attempts: Vec<AttemptReport>,
+    /// Its quarantined records and notes, in the order of the source.
+    pub quarantine: Vec<QuarantineReport>,
+}
+
+/// One staged body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SnapshotReport {
+    /// Its number.
+    pub id: SnapshotId,
+    /// Where it came from.
+    pub endpoint: Endpoint,
+    /// The run that fetched it first.
+    pub run: RunId,
+    /// When it was complete.
+    pub fetched_at: Timestamp,
+    /// Size as received, in bytes.
+    pub bytes: u64,
+    /// Elements of its list.
+    pub records: u64,
+    /// blake3 of the bytes received.
+    pub hash: String,
+    /// How the list was wrapped: `data`, `key` or `array`.
+    pub envelope: String,
+    /// Rows of `{entity}_json` that hold it.
+    pub parts: u64,
+    /// Whether an active or a backup version was made from it.
+    pub in_use: bool,
+}
+
+/// The state of one entity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EntityStatus {
+    /// The entity.
+    pub entity: Entity,
+    /// The live version; 0 before the first publish.
+    pub active_version: Version,
+    /// The version to which a rollback would go; 0 when there is none.
+    pub backup_version: Version,
+    /// Rows that visitors see.
+    pub active_rows: u64,
+    /// Rows of the backup.
+    pub backup_rows: Option<u64>,
+    /// Difference between them, as recorded when the live version was published.
+    pub diff: Option<DiffCounts>,
+    /// Kept snapshots of its endpoint.
+    pub snapshots: u64,
+    /// When the live version was published.
+    pub published_at: Option<Timestamp>,
+    /// When its source was last found to be what is live.
+    pub checked_at: Option<Timestamp>,
+    /// The run that made the live version.
+    pub run_id: Option<RunId>,
+}
+
+/// The database file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DatabaseStatus {
+    /// Where it is.
+    pub path: String,
+    /// Its size, in bytes.
+    pub bytes: u64,
+    /// Part of it that holds nothing, in bytes.
+    pub free_bytes: u64,
+    /// Size of its write-ahead log, in bytes.
+    pub wal_bytes: u64,
+}
+
+/// The answer of `status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusReport {
+    /// The database file.
+    pub database: DatabaseStatus,
+    /// Address of the source, when one is set.
+    pub source: Option<String>,
+    /// Always `null` as nothing can hold publishing back yet.
+    pub hold: Option<()>,
+    /// The run that goes on.
+    pub running: Option<RunSummary>,
+    /// The ten entities.
+    pub entities: Vec<EntityStatus>,
+    /// The newest run that ended.
+    pub last_run: Option<RunSummary>,
+    /// The newest publication.
+    pub publication: Option<PublicationReport>,
+}
+
+/// A publication.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublicationReport {
+    /// Its number.
+    pub id: PublicationId,
+    /// What made it.
+    pub kind: PublicationKind,
+    /// The run that made it, for a sync.
+    pub run: Option<RunId>,
+    /// The publication that it took back, for a rollback.
+    pub undoes: Option<PublicationId>,
+    /// When it was made.
+    pub published_at: Timestamp,
+    /// By whom.
+    pub operator: Operator,
+}
+
+/// What one entity goes through in a publication or would go through in a rollback.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SwitchReport {
+    /// The entity.
+    pub entity: Entity,
+    /// The version that was, or is, live before; 0 for none.
+    pub from_version: Version,
+    /// The version that is live after.
+    pub to_version: Version,
+    /// Rows live before.
+    pub rows_before: u64,
+    /// Rows live after.
+    pub rows_after: u64,
+    /// What changes for visitors.
+    pub diff: Option<DiffCounts>,
+}
+
+/// What a rollback would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackPlan {
+    /// The publication that it would take back: the newest one.
+    pub publication: PublicationReport,
+    /// The entities that it would switch: exactly those of the publication.
+    pub entities: Vec<SwitchReport>,
+    /// Since when the versions that would come back had been live.
+    pub backup_published_at: Option<Timestamp>,
+}
+
+/// The answer of `rollback`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackReport {
+    /// The publication that the rollback is.
+    pub publication: PublicationReport,
+    /// What was switched.
+    pub entities: Vec<SwitchReport>,
+    /// How long the switch took.
+    pub duration_ms: i64,
+}
+
+/// The difference between the live and the backup version of one entity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EntityDiff {
+    /// The entity.
+    pub entity: Entity,
+    /// The live version.
+    pub active_version: Version,
+    /// The version compared with; 0 when there is none.
+    pub backup_version: Version,
+    /// From the backup to the live version; `None` without a backup.
+    #[serde(flatten)]
+    pub counts: Option<DiffCounts>,
+    /// The rows, when they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Vec<RowDiff>>,
+}
+
+words! {
+    /// How a row differs between two versions.
+    RowChange {
+        /// Only in the live version.
+        Added = "added",
+        /// Only in the backup.
+        Removed = "removed",
+        /// In both, with other values.
+        Changed = "changed",
+    }
+}
+
+/// One row that differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowDiff {
+    /// The row's id.
+    pub id: String,
+    /// How it differs.
+    pub change: RowChange,
+    /// The columns that differ; for an added or removed row all that are not NULL.
+    pub columns: Vec<ColumnDiff>,
+}
+
+/// One value that differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnDiff {
+    /// The column.
+    pub column: String,
+    /// The value in the backup.
+    pub before: serde_json::Value,
+    /// The value in the live version.
+    pub after: serde_json::Value,
+}
+
+/// The answer of `diff`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiffReport {
+    /// One difference an entity.
+    pub entities: Vec<EntityDiff>,
+}
+
+/// The answer of `cleanup`, and what it would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CleanupReport {
+    /// Whether it was only asked what would be done.
+    pub dry_run: bool,
+    /// Snapshots beyond the kept ones.
+    pub snapshots: Vec<SnapshotReport>,
+    /// Tables left behind by runs that did not end.
+    pub leftovers: Vec<String>,
+    /// Ended runs beyond the kept ones, whose journal goes.
+    pub runs: u64,
+    /// Size of the file, in bytes, before and, unless `dry_run`, after.
+    pub bytes_before: u64,
+    /// Size of the file afterwards, in bytes; in a dry run what it would be without its free pages of today.
+    pub bytes_after: u64,
+}
+
+impl CleanupReport {
+    /// Whether there is nothing to remove and no space to give back.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.snapshots.is_empty()
+            && self.leftovers.is_empty()
+            && self.runs == 0
+            && self.bytes_before <= self.bytes_after
+    }
+}

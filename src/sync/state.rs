@@ -1,0 +1,427 @@
+//! Folds the events of a run into what is shown of it, be the run our own or another process's.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::event::{EventRecord, RunEvent};
+use crate::{
+    entity::{Endpoint, Entity},
+    report::{
+        DiffCounts, Operator, PublicationId, RunId, RunOutcome, RunSummary, SnapshotId, StepOutcome, StepReport,
+        SyncReport, Trigger, Version,
+    },
+};
+
+/// Where an entity is in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Stage {
+    /// Its endpoint was not asked yet.
+    Waiting,
+    /// Its body is on its way.
+    Fetching,
+    /// An attempt failed, the next one is waited for.
+    Retrying,
+    /// Its body is kept as a snapshot.
+    Staged,
+    /// Its rows are being loaded.
+    Loading,
+    /// Its rows wait to be published.
+    Ready,
+    /// Its live rows were made from the same body.
+    Unchanged,
+    /// Its new rows are live.
+    Published,
+    /// Its endpoint or load failed.
+    Failed,
+    /// It was given up.
+    Skipped,
+}
+
+impl Stage {
+    /// The word shown.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Fetching => "fetching",
+            Self::Retrying => "retrying",
+            Self::Staged => "staged",
+            Self::Loading => "loading",
+            Self::Ready => "ready",
+            Self::Unchanged => "unchanged",
+            Self::Published => "published",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    /// Whether nothing more happens to the entity unless the run publishes.
+    #[must_use]
+    pub const fn is_settled(self) -> bool {
+        matches!(self, Self::Ready | Self::Unchanged | Self::Published | Self::Failed | Self::Skipped)
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.word())
+    }
+}
+
+/// One entity's part of a run, so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepState {
+    /// The entity.
+    pub entity: Entity,
+    /// Where it is.
+    pub stage: Stage,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// Bytes received by the current attempt.
+    pub bytes: u64,
+    /// Bytes that the server announced.
+    pub announced: Option<u64>,
+    /// Elements of the body: received so far, then all.
+    pub elements: u64,
+    /// Elements that were loaded.
+    pub elements_loaded: u64,
+    /// Records read.
+    pub records: u64,
+    /// Rows prepared.
+    pub rows: u64,
+    /// Rows live when the run began.
+    pub rows_before: u64,
+    /// Records that could not become rows.
+    pub quarantined: u64,
+    /// Records with the key of an earlier one.
+    pub duplicates: u64,
+    /// Values that were left out of rows.
+    pub notes: u64,
+    /// Difference to the live rows.
+    pub diff: Option<DiffCounts>,
+    /// The live version.
+    pub active_version: Version,
+    /// The backup.
+    pub backup_version: Version,
+    /// The snapshot of its body.
+    pub snapshot: Option<SnapshotId>,
+    /// The last thing that went wrong.
+    pub error: Option<String>,
+}
+
+impl StepState {
+    fn new(entity: Entity) -> Self {
+        Self {
+            entity,
+            stage: Stage::Waiting,
+            attempts: 0,
+            bytes: 0,
+            announced: None,
+            elements: 0,
+            elements_loaded: 0,
+            records: 0,
+            rows: 0,
+            rows_before: 0,
+            quarantined: 0,
+            duplicates: 0,
+            notes: 0,
+            diff: None,
+            active_version: 0,
+            backup_version: 0,
+            snapshot: None,
+            error: None,
+        }
+    }
+
+    /// How far it is, 0 to 1: half for the body, half for the rows. `None` while the size of the body is unknown.
+    #[must_use]
+    pub fn progress(&self) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "a progress bar")]
+        let share = |part: u64, whole: u64| if whole == 0 { 1.0 } else { (part as f64 / whole as f64).min(1.0) };
+        match self.stage {
+            Stage::Waiting | Stage::Retrying | Stage::Skipped | Stage::Failed => Some(0.0),
+            Stage::Fetching => self.announced.map(|announced| share(self.bytes, announced) / 2.0),
+            Stage::Staged => Some(0.5),
+            Stage::Loading => Some(0.5 + share(self.elements_loaded, self.elements) / 2.0),
+            Stage::Ready | Stage::Unchanged | Stage::Published => Some(1.0),
+        }
+    }
+
+    fn outcome(&self) -> Option<StepOutcome> {
+        match self.stage {
+            Stage::Published => Some(StepOutcome::Published),
+            Stage::Unchanged => Some(StepOutcome::Unchanged),
+            Stage::Ready => Some(StepOutcome::Ready),
+            Stage::Failed => Some(StepOutcome::Failed),
+            Stage::Skipped => Some(StepOutcome::Skipped),
+            Stage::Waiting | Stage::Fetching | Stage::Retrying | Stage::Staged | Stage::Loading => None,
+        }
+    }
+
+    /// The step as it is reported.
+    #[must_use]
+    pub fn report(&self) -> StepReport {
+        StepReport {
+            entity: self.entity,
+            outcome: self.outcome(),
+            attempts: self.attempts,
+            bytes: self.bytes,
+            records: self.records,
+            rows: self.rows,
+            rows_before: self.rows_before,
+            quarantined: self.quarantined,
+            duplicates: self.duplicates,
+            notes: self.notes,
+            diff: self.diff,
+            active_version: self.active_version,
+            backup_version: self.backup_version,
+            snapshot: self.snapshot,
+            error: self.error.clone(),
+        }
+    }
+}
+
+/// A run, so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunState {
+    /// Its number.
+    pub run: RunId,
+    /// Its steps, in the order of [`Entity::ALL`]; only the entities that it is about.
+    pub steps: Vec<StepState>,
+    /// How it ended.
+    pub outcome: Option<RunOutcome>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// The publication that it made.
+    pub publication: Option<PublicationId>,
+    trigger: Trigger,
+    operator: Operator,
+    source: String,
+}
+
+impl RunState {
+    /// The state after the first event of a run; `None` when `record` is another one.
+    #[must_use]
+    pub fn begin(record: &EventRecord) -> Option<Self> {
+        let RunEvent::Started { trigger, operator, source, entities, .. } = &record.event else { return None };
+        let steps = entities.iter().map(|before| StepState {
+            active_version: before.active_version,
+            backup_version: before.backup_version,
+            rows_before: before.rows,
+            ..StepState::new(before.entity)
+        });
+        Some(Self {
+            run: record.run,
+            steps: steps.collect(),
+            outcome: None,
+            started_at: record.at,
+            finished_at: None,
+            error: None,
+            publication: None,
+            trigger: *trigger,
+            operator: operator.clone(),
+            source: source.clone(),
+        })
+    }
+
+    /// The step of `entity`.
+    #[must_use]
+    pub fn step(&self, entity: Entity) -> Option<&StepState> {
+        self.steps.iter().find(|step| step.entity == entity)
+    }
+
+    /// How far the run is as a whole, 0 to 1.
+    #[must_use]
+    pub fn progress(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "at most ten steps")]
+        let count = self.steps.len().max(1) as f64;
+        self.steps.iter().map(|step| step.progress().unwrap_or(0.25)).sum::<f64>() / count
+    }
+
+    /// Takes the next event in.
+    pub fn apply(&mut self, record: &EventRecord) {
+        match &record.event {
+            RunEvent::Started { .. } | RunEvent::FoundInterrupted { .. } => {}
+            RunEvent::AttemptStarted { endpoint, attempt } => self.each(*endpoint, |step| {
+                step.stage = Stage::Fetching;
+                step.attempts = *attempt;
+                step.bytes = 0;
+                step.elements = 0;
+                step.announced = None;
+            }),
+            RunEvent::Receiving { endpoint, bytes, announced, elements } => self.each(*endpoint, |step| {
+                step.bytes = *bytes;
+                step.announced = *announced;
+                step.elements = *elements;
+            }),
+            RunEvent::AttemptFailed { endpoint, error, .. } => self.each(*endpoint, |step| {
+                step.stage = Stage::Retrying;
+                step.error = Some(error.clone());
+            }),
+            RunEvent::Staged { endpoint, snapshot, bytes, elements, .. } => self.each(*endpoint, |step| {
+                step.stage = Stage::Staged;
+                step.snapshot = Some(*snapshot);
+                step.bytes = *bytes;
+                step.elements = *elements;
+                step.error = None;
+            }),
+            RunEvent::EndpointFailed { endpoint, error } => self.each(*endpoint, |step| {
+                step.stage = Stage::Failed;
+                step.error = Some(error.clone());
+            }),
+            RunEvent::Unchanged { entity } => self.one(*entity, |step| {
+                step.stage = Stage::Unchanged;
+                step.rows = step.rows_before;
+                step.diff = Some(DiffCounts::default());
+            }),
+            RunEvent::Loading { entity, elements, records } => self.one(*entity, |step| {
+                step.stage = Stage::Loading;
+                step.elements_loaded = *elements;
+                step.records = *records;
+            }),
+            RunEvent::Ready { entity, records, rows, duplicates, quarantined, notes, diff } => {
+                self.one(*entity, |step| {
+                    step.stage = Stage::Ready;
+                    step.records = *records;
+                    step.rows = *rows;
+                    step.duplicates = *duplicates;
+                    step.quarantined = *quarantined;
+                    step.notes = *notes;
+                    step.diff = *diff;
+                });
+            }
+            RunEvent::LoadFailed { entity, error } => self.one(*entity, |step| {
+                step.stage = Stage::Failed;
+                step.error = Some(error.clone());
+            }),
+            RunEvent::Published { publication, switches, .. } => {
+                self.publication = Some(*publication);
+                for switch in switches {
+                    self.one(switch.entity, |step| {
+                        step.stage = Stage::Published;
+                        step.active_version = switch.to_version;
+                        step.backup_version = switch.from_version;
+                    });
+                }
+            }
+            RunEvent::Ended { outcome, error } => {
+                self.outcome = Some(*outcome);
+                self.error.clone_from(error);
+                self.finished_at = Some(record.at);
+                for step in self.steps.iter_mut().filter(|step| !step.stage.is_settled()) {
+                    step.stage = Stage::Skipped;
+                }
+            }
+        }
+    }
+
+    fn each(&mut self, endpoint: Endpoint, change: impl Fn(&mut StepState)) {
+        self.steps.iter_mut().filter(|step| step.entity.endpoint() == endpoint).for_each(change);
+    }
+
+    fn one(&mut self, entity: Entity, change: impl FnOnce(&mut StepState)) {
+        if let Some(step) = self.steps.iter_mut().find(|step| step.entity == entity) {
+            change(step);
+        }
+    }
+
+    /// The run as it is reported.
+    #[must_use]
+    pub fn report(&self) -> SyncReport {
+        let run = RunSummary {
+            id: self.run,
+            trigger: self.trigger,
+            outcome: self.outcome,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            duration_ms: self.finished_at.map(|end| (end.as_millisecond() - self.started_at.as_millisecond()).max(0)),
+            operator: self.operator.clone(),
+            source: self.source.clone(),
+            publication: self.publication,
+            error: self.error.clone(),
+        };
+        SyncReport { run, entities: self.steps.iter().map(StepState::report).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(seq: u64, event: RunEvent) -> EventRecord {
+        let at = Timestamp::from_millisecond(1_700_000_000_000 + i64::try_from(seq).unwrap() * 1000).unwrap();
+        EventRecord { run: 7, seq, at, event }
+    }
+
+    fn started() -> EventRecord {
+        let entities = [Entity::Talents, Entity::MediaTags, Entity::MediaTagsJunction];
+        let before =
+            |entity| super::super::event::EntityBefore { entity, active_version: 1, backup_version: 0, rows: 5 };
+        let operator = Operator { user: "ana".into(), host: "box".into(), pid: 1 };
+        record(
+            1,
+            RunEvent::Started {
+                trigger: Trigger::Cli,
+                operator,
+                source: "http://blue".into(),
+                based_on: Some(3),
+                entities: entities.map(before).to_vec(),
+            },
+        )
+    }
+
+    #[test]
+    fn folds_a_run_into_its_report() {
+        let mut state = RunState::begin(&started()).unwrap();
+        let endpoint = Endpoint::MediaTags;
+        let events = [
+            RunEvent::AttemptStarted { endpoint, attempt: 1 },
+            RunEvent::AttemptFailed {
+                endpoint,
+                attempt: 1,
+                bytes: 0,
+                status: Some(503),
+                error: "HTTP status 503".into(),
+                excerpt: None,
+                retry_in_ms: Some(900),
+            },
+            RunEvent::AttemptStarted { endpoint, attempt: 2 },
+            RunEvent::Receiving { endpoint, bytes: 10, announced: Some(40), elements: 1 },
+        ];
+        for (event, stage) in
+            events.into_iter().zip([Stage::Fetching, Stage::Retrying, Stage::Fetching, Stage::Fetching])
+        {
+            state.apply(&record(2, event));
+            assert_eq!(state.step(Entity::MediaTags).unwrap().stage, stage);
+            assert_eq!(state.step(Entity::MediaTagsJunction).unwrap().stage, stage);
+            assert_eq!(state.step(Entity::Talents).unwrap().stage, Stage::Waiting);
+        }
+        assert_eq!(state.step(Entity::MediaTags).unwrap().progress(), Some(0.125));
+        state.apply(&record(
+            6,
+            RunEvent::Staged { endpoint, attempt: 2, snapshot: 4, bytes: 40, elements: 3, known: false },
+        ));
+        assert_eq!(state.step(Entity::MediaTags).unwrap().error, None);
+        state.apply(&record(7, RunEvent::Unchanged { entity: Entity::Talents }));
+        state.apply(&record(8, RunEvent::Ended { outcome: RunOutcome::Cancelled, error: None }));
+        let report = state.report();
+        assert_eq!(report.run.duration_ms, Some(7000));
+        let outcomes: Vec<_> = report.entities.iter().map(|step| step.outcome.unwrap()).collect();
+        assert_eq!(outcomes, [StepOutcome::Unchanged, StepOutcome::Skipped, StepOutcome::Skipped]);
+        assert_eq!(report.entities[0].rows, 5);
+    }
+
+    #[test]
+    fn events_survive_the_journal() {
+        let event = started();
+        let json = serde_json::to_string(&event).unwrap();
+        assert_eq!(serde_json::from_str::<EventRecord>(&json).unwrap(), event);
+    }
+}
