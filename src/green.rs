@@ -3,6 +3,7 @@
 
 mod cleanup;
 pub mod database;
+mod detail;
 mod diff;
 pub mod error;
 mod journal;

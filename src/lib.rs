@@ -2,8 +2,10 @@
 
 pub mod blue;
 pub mod clock;
+pub mod console;
 pub mod entity;
 pub mod green;
 pub mod ops;
 pub mod report;
 pub mod sync;
+pub mod text;

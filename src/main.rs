@@ -1,1 +1,3 @@
+//! The greenroom binary.
+
 fn main() {}

@@ -11,8 +11,8 @@ use crate::{
     entity::{Endpoint, Entity},
     green::{Database, GreenError, Retention, SnapshotParts},
     report::{
-        CleanupReport, DiffReport, Operator, PublicationId, RollbackPlan, RollbackReport, RunId, RunReport, RunSummary,
-        SnapshotId, SnapshotReport, StatusReport, SyncReport, Trigger,
+        CleanupReport, DiffReport, EntityDetail, Operator, PublicationId, RollbackPlan, RollbackReport, RunId,
+        RunReport, RunSummary, SnapshotId, SnapshotReport, StatusReport, SyncReport, Trigger,
     },
     sync::{self, EventRecord, SyncContext, SyncRequest},
 };
@@ -154,6 +154,14 @@ impl Operations {
     /// When there is no such snapshot or `output` fails.
     pub fn body(&self, snapshot: SnapshotId, output: &mut impl io::Write) -> Result<(), OperationError> {
         SnapshotParts::open(&self.database, snapshot)?.write_to(output)?.map_err(OperationError::Output)
+    }
+
+    /// Snapshots, last steps and quarantine of `entity`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn detail(&self, entity: Entity) -> Result<EntityDetail, OperationError> {
+        self.blocking(move |database| database.detail(entity)).await
     }
 
     /// How the live rows of `entities` differ from their backups; with `rows`, the first so many rows of each.

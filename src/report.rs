@@ -142,6 +142,19 @@ impl DiffCounts {
     }
 }
 
+/// What became of the records of a body: records = rows + duplicates + quarantined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordCounts {
+    /// Records in the body that should become rows.
+    pub records: u64,
+    /// Records with the key of an earlier one.
+    pub duplicates: u64,
+    /// Records that could not become rows.
+    pub quarantined: u64,
+    /// Values that did not fit and were stored as NULL or repaired.
+    pub notes: u64,
+}
+
 /// One entity's part of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -154,7 +167,7 @@ pub struct StepReport {
     pub attempts: u32,
     /// Size of the body, in bytes.
     pub bytes: u64,
-    /// Records in the body that should become rows.
+    /// Records in the body that should become rows; for an unchanged entity those of the live version's body.
     pub records: u64,
     /// Rows prepared; for an unchanged entity the live ones.
     pub rows: u64,
@@ -497,4 +510,24 @@ impl CleanupReport {
             && self.runs == 0
             && self.bytes_before <= self.bytes_after
     }
+}
+
+/// An entity's part of a past run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastStep {
+    /// The run.
+    pub run: RunSummary,
+    /// The entity's part of it.
+    pub step: StepReport,
+}
+
+/// What the console shows of one entity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntityDetail {
+    /// Kept snapshots of its endpoint, newest first.
+    pub snapshots: Vec<SnapshotReport>,
+    /// Its part of the newest runs, newest first.
+    pub steps: Vec<PastStep>,
+    /// Records in quarantine and notes of the newest run that loaded it.
+    pub quarantine: Vec<QuarantineReport>,
 }

@@ -203,7 +203,16 @@ impl Download {
 }
 
 fn builder(config: &SourceConfig) -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder();
+    let local = match config.base.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    // A proxy's own loopback is another machine's.
+    let builder = if local { builder.no_proxy() } else { builder };
+    builder
         .user_agent(concat!("greenroom/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(config.connect_timeout)
         .redirect(redirect::Policy::custom(same_origin))

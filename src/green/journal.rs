@@ -234,7 +234,8 @@ pub(super) fn report(connection: &Connection, id: RunId) -> Result<RunReport, Gr
     Ok(RunReport { run, entities, attempts, quarantine })
 }
 
-fn step(row: &Row<'_>) -> rusqlite::Result<StepReport> {
+/// A row of `sync_steps`.
+pub(super) fn step(row: &Row<'_>) -> rusqlite::Result<StepReport> {
     let added: Option<u64> = row.get("added")?;
     let removed: Option<u64> = row.get("removed")?;
     let changed: Option<u64> = row.get("changed")?;
@@ -271,9 +272,13 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptReport> {
     })
 }
 
-/// Ended runs beyond the newest `?1`.
-const OLD_RUNS: &str = "SELECT id FROM sync_runs WHERE outcome IS NOT NULL \
-     AND id NOT IN (SELECT id FROM sync_runs ORDER BY id DESC LIMIT ?1)";
+/// Ended runs beyond the newest `?1`, but for those behind a live version or a backup.
+const OLD_RUNS: &str = "WITH newest AS (SELECT max(publication_id) AS id, entity FROM sync_publication_entities GROUP BY entity), \
+     used AS (SELECT to_run, from_run FROM sync_publication_entities AS switch JOIN newest \
+         ON switch.publication_id = newest.id AND switch.entity = newest.entity) \
+     SELECT id FROM sync_runs WHERE outcome IS NOT NULL \
+     AND id NOT IN (SELECT id FROM sync_runs ORDER BY id DESC LIMIT ?1) \
+     AND id NOT IN (SELECT to_run FROM used WHERE to_run IS NOT NULL UNION SELECT from_run FROM used WHERE from_run IS NOT NULL)";
 
 /// How many runs [`remove_old`] would remove.
 pub(super) fn count_old(connection: &Connection, keep: u64) -> Result<u64, GreenError> {

@@ -1,6 +1,6 @@
 //! Records that could not become rows, and values that were left out of rows.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ToSql, params};
 
 use super::{
     error::{Doing, GreenError},
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     entity::{
-        Endpoint, Position,
+        Endpoint, Entity, Position,
         harvest::{NotedValue, Quarantined},
     },
     report::{QuarantineReport, RunId, SnapshotId},
@@ -69,14 +69,31 @@ pub(super) fn keep(
     Ok(())
 }
 
-/// What is kept of `run`, at most `limit` entries.
+/// What is kept of `run`, records before notes, at most `limit` entries.
 pub(super) fn list(connection: &Connection, run: RunId, limit: u64) -> Result<Vec<QuarantineReport>, GreenError> {
+    select(connection, "run_id = ?1", params![run, limit])
+}
+
+/// What is kept of one entity's part of `run`, records before notes, at most `limit` entries.
+pub(super) fn list_entity(
+    connection: &Connection,
+    run: RunId,
+    entity: Entity,
+    limit: u64,
+) -> Result<Vec<QuarantineReport>, GreenError> {
+    select(connection, "run_id = ?1 AND entity = ?3", params![run, limit, entity.name()])
+}
+
+fn select(
+    connection: &Connection,
+    condition: &str,
+    values: &[&dyn ToSql],
+) -> Result<Vec<QuarantineReport>, GreenError> {
     let doing = "reading the quarantine";
-    let mut statement = connection
-        .prepare("SELECT * FROM sync_quarantine WHERE run_id = ?1 ORDER BY column_name IS NOT NULL, id LIMIT ?2")
-        .doing(doing)?;
+    let sql = format!("SELECT * FROM sync_quarantine WHERE {condition} ORDER BY column_name IS NOT NULL, id LIMIT ?2");
+    let mut statement = connection.prepare(&sql).doing(doing)?;
     let rows = statement
-        .query_map(params![run, limit], |row| {
+        .query_map(values, |row| {
             Ok(QuarantineReport {
                 endpoint: word(row, "endpoint", |key| key.parse().ok())?,
                 entity: word(row, "entity", |name| name.parse().ok())?,

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     entity::Entity,
     report::{
-        DatabaseStatus, DiffCounts, EntityStatus, PublicationId, PublicationKind, PublicationReport, RunId, SnapshotId,
-        StatusReport, Version,
+        DatabaseStatus, DiffCounts, EntityStatus, PublicationId, PublicationKind, PublicationReport, RecordCounts,
+        RunId, SnapshotId, StatusReport, Version,
     },
 };
 
@@ -46,6 +46,8 @@ pub struct LiveVersion {
     pub backup_origin: Origin,
     /// Difference from the backup to the live version, as recorded.
     pub diff: Option<DiffCounts>,
+    /// What became of the records that the live version was made from.
+    pub made_from: Option<RecordCounts>,
 }
 
 /// The versions in `sync_metadata`; of several rows for one entity the highest id counts.
@@ -104,7 +106,24 @@ pub(super) fn live(connection: &Connection, entity: Entity) -> Result<LiveVersio
         .prepare_cached("SELECT hash FROM sync_snapshots WHERE id = ?1")
         .and_then(|mut statement| statement.query_row([active_origin.snapshot], |row| row.get(0)).optional())
         .doing("reading the snapshots")?;
-    Ok(LiveVersion { active, backup, active_origin, active_hash, backup_origin, diff })
+    let made_from = connection
+        .prepare_cached(
+            "SELECT records, duplicates, quarantined, notes FROM sync_steps WHERE run_id = ?1 AND entity = ?2",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_row(params![active_origin.run, entity.name()], |row| {
+                    Ok(RecordCounts {
+                        records: row.get(0)?,
+                        duplicates: row.get(1)?,
+                        quarantined: row.get(2)?,
+                        notes: row.get(3)?,
+                    })
+                })
+                .optional()
+        })
+        .doing("reading the steps")?;
+    Ok(LiveVersion { active, backup, active_origin, active_hash, backup_origin, diff, made_from })
 }
 
 fn switch(row: &Row<'_>) -> rusqlite::Result<(Origin, Origin, Option<DiffCounts>)> {

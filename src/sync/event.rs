@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     entity::{Endpoint, Entity},
     report::{
-        AttemptReport, DiffCounts, Operator, PublicationId, RunId, RunOutcome, SnapshotId, SwitchReport, Trigger,
-        Version,
+        AttemptReport, DiffCounts, Operator, PublicationId, RecordCounts, RunId, RunOutcome, SnapshotId, SwitchReport,
+        Trigger, Version,
     },
 };
 
@@ -39,6 +39,8 @@ pub struct EntityBefore {
     pub backup_version: Version,
     /// Rows that visitors see.
     pub rows: u64,
+    /// What the records became that the live version was made from.
+    pub made_from: RecordCounts,
 }
 
 /// What can happen in a run.
@@ -274,10 +276,13 @@ impl fmt::Display for RunEvent {
             Self::EndpointFailed { error, .. } => write!(out, "{error}"),
             Self::Unchanged { entity } => write!(out, "{entity}: unchanged"),
             Self::Loading { entity, records, .. } => write!(out, "{entity}: {records} records"),
-            Self::Ready { entity, records, rows, duplicates, quarantined, .. } => write!(
-                out,
-                "{entity}: {records} records = {rows} rows + {duplicates} duplicates + {quarantined} quarantined"
-            ),
+            Self::Ready { entity, records, rows, duplicates, quarantined, notes, .. } => {
+                write!(out, "{entity}: {records} records, {rows} rows")?;
+                let rest = [(duplicates, "duplicate"), (quarantined, "quarantined"), (notes, "noted")];
+                rest.iter()
+                    .filter(|(count, _)| **count > 0)
+                    .try_for_each(|(count, word)| write!(out, ", {count} {word}"))
+            }
             Self::LoadFailed { entity, error } => write!(out, "{entity}: {error}"),
             Self::Published { publication, switches, duration_ms } => {
                 let count = switches.len();

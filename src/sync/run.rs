@@ -26,7 +26,7 @@ use crate::{
     clock::Clock,
     entity::{Endpoint, Entity, MAPPING_VERSION},
     green::{Database, GreenError, JournalEntry, LiveVersion, Prepared, Retention, RunEnd, RunStart, Session},
-    report::{DiffCounts, Operator, RunOutcome, SnapshotId, SyncReport, Trigger},
+    report::{DiffCounts, Operator, RecordCounts, RunOutcome, SnapshotId, SyncReport, Trigger},
 };
 
 /// Shortest time between two reports of progress on one endpoint.
@@ -357,6 +357,7 @@ impl Emitter {
             active_version: live.active,
             backup_version: live.backup,
             rows: *rows,
+            made_from: live.made_from.unwrap_or(RecordCounts { records: *rows, ..RecordCounts::default() }),
         });
         let event = RunEvent::Started {
             trigger: request.trigger,

@@ -9,8 +9,8 @@ use super::event::{EventRecord, RunEvent};
 use crate::{
     entity::{Endpoint, Entity},
     report::{
-        DiffCounts, Operator, PublicationId, RunId, RunOutcome, RunSummary, SnapshotId, StepOutcome, StepReport,
-        SyncReport, Trigger, Version,
+        DiffCounts, Operator, PublicationId, RecordCounts, RunId, RunOutcome, RunSummary, SnapshotId, StepOutcome,
+        StepReport, SyncReport, Trigger, Version,
     },
 };
 
@@ -110,6 +110,8 @@ pub struct StepState {
     pub snapshot: Option<SnapshotId>,
     /// The last thing that went wrong.
     pub error: Option<String>,
+    /// What the records became that the live version was made from.
+    made_from: RecordCounts,
 }
 
 impl StepState {
@@ -133,6 +135,7 @@ impl StepState {
             backup_version: 0,
             snapshot: None,
             error: None,
+            made_from: RecordCounts::default(),
         }
     }
 
@@ -215,6 +218,7 @@ impl RunState {
             active_version: before.active_version,
             backup_version: before.backup_version,
             rows_before: before.rows,
+            made_from: before.made_from,
             ..StepState::new(before.entity)
         });
         Some(Self {
@@ -279,6 +283,10 @@ impl RunState {
             RunEvent::Unchanged { entity } => self.one(*entity, |step| {
                 step.stage = Stage::Unchanged;
                 step.rows = step.rows_before;
+                step.records = step.made_from.records;
+                step.duplicates = step.made_from.duplicates;
+                step.quarantined = step.made_from.quarantined;
+                step.notes = step.made_from.notes;
                 step.diff = Some(DiffCounts::default());
             }),
             RunEvent::Loading { entity, elements, records } => self.one(*entity, |step| {
@@ -362,8 +370,14 @@ mod tests {
 
     fn started() -> EventRecord {
         let entities = [Entity::Talents, Entity::MediaTags, Entity::MediaTagsJunction];
-        let before =
-            |entity| super::super::event::EntityBefore { entity, active_version: 1, backup_version: 0, rows: 5 };
+        let made_from = RecordCounts { records: 6, duplicates: 1, ..RecordCounts::default() };
+        let before = |entity| super::super::event::EntityBefore {
+            entity,
+            active_version: 1,
+            backup_version: 0,
+            rows: 5,
+            made_from,
+        };
         let operator = Operator { user: "ana".into(), host: "box".into(), pid: 1 };
         record(
             1,
@@ -415,7 +429,8 @@ mod tests {
         assert_eq!(report.run.duration_ms, Some(7000));
         let outcomes: Vec<_> = report.entities.iter().map(|step| step.outcome.unwrap()).collect();
         assert_eq!(outcomes, [StepOutcome::Unchanged, StepOutcome::Skipped, StepOutcome::Skipped]);
-        assert_eq!(report.entities[0].rows, 5);
+        let unchanged = &report.entities[0];
+        assert_eq!((unchanged.records, unchanged.rows, unchanged.duplicates), (6, 5, 1));
     }
 
     #[test]

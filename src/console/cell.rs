@@ -1,0 +1,149 @@
+//! Figures in the little room of a table cell.
+
+use jiff::Timestamp;
+
+use crate::report::DiffCounts;
+
+/// A count in at most five characters: `812`, `18.2k`, `1.03M`.
+pub(super) fn compact(count: u64) -> String {
+    scaled(count, 1000, &["", "k", "M", "G", "T"])
+}
+
+/// A size in bytes in at most five characters: `812`, `18.2k`, `152M`.
+pub(super) fn bytes(count: u64) -> String {
+    scaled(count, 1024, &["", "k", "M", "G", "T"])
+}
+
+fn scaled(count: u64, step: u64, units: &[&str]) -> String {
+    if count < step {
+        return count.to_string();
+    }
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let mut value = count as f64;
+    let mut unit = 0;
+    #[expect(clippy::cast_precision_loss, reason = "1000 or 1024")]
+    while value >= step as f64 - 0.5 && unit + 1 < units.len() {
+        value /= step as f64;
+        unit += 1;
+    }
+    let decimals = usize::from(value < 99.95);
+    format!("{value:.decimals$}{}", units[unit])
+}
+
+/// A count with thousands separated.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A count with thousands separated where that fits into `width`, else a short one.
+pub(super) fn count_within(number: u64, width: usize) -> String {
+    let full = count(number);
+    if full.len() <= width { full } else { compact(number) }
+}
+
+/// A difference in at most `width` characters; `=` when nothing differs.
+pub(super) fn change(diff: DiffCounts, width: usize) -> String {
+    if diff.is_empty() {
+        return "=".to_owned();
+    }
+    let parts = [("+", diff.added), ("-", diff.removed), ("~", diff.changed)];
+    let join = |separator: &str, number: fn(u64) -> String| {
+        let parts =
+            parts.iter().filter(|(_, count)| *count > 0).map(|(sign, count)| format!("{sign}{}", number(*count)));
+        parts.collect::<Vec<_>>().join(separator)
+    };
+    let rounded = |number: u64| compact(number).split('.').next().unwrap_or_default().to_owned() + unit(number);
+    let forms = [join(" ", count), join("", count), join("", compact), join("", rounded)];
+    let last = forms[3].clone();
+    forms.into_iter().find(|form| form.len() <= width).unwrap_or_else(|| last.chars().take(width).collect())
+}
+
+fn unit(number: u64) -> &'static str {
+    let short = compact(number);
+    if !short.contains('.') {
+        return "";
+    }
+    match short.as_bytes().last() {
+        Some(b'k') => "k",
+        Some(b'M') => "M",
+        Some(b'G') => "G",
+        _ => "",
+    }
+}
+
+/// The age of something in at most three characters: `<1m`, `5m`, `3h`, `12d`, `2y`.
+pub(super) fn age(of: Timestamp, now: Timestamp) -> String {
+    let minutes = now.duration_since(of).as_mins();
+    match minutes {
+        ..1 => "<1m".to_owned(),
+        1..60 => format!("{minutes}m"),
+        60..1440 => format!("{}h", minutes / 60),
+        1440..525_600 => format!("{}d", minutes / 1440),
+        _ => format!("{}y", minutes / 525_600),
+    }
+}
+
+/// The time of day in UTC.
+pub(super) fn clock(time: Timestamp) -> String {
+    time.strftime("%H:%M:%S").to_string()
+}
+
+/// Date and time in UTC.
+pub(super) fn date(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// A duration: `812 ms`, `4.2 s`, `3 min 20 s`.
+pub(super) fn duration(milliseconds: i64) -> String {
+    match milliseconds {
+        ..1000 => format!("{milliseconds} ms"),
+        1000..60_000 => format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100),
+        _ => format!("{} min {} s", milliseconds / 60_000, milliseconds % 60_000 / 1000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_fit_their_cells() {
+        assert_eq!(
+            [0, 999, 1000, 18_249, 999_949, 999_999, 389_153, 1_028_736].map(compact),
+            ["0", "999", "1.0k", "18.2k", "1.0M", "1.0M", "389k", "1.0M"]
+        );
+        assert_eq!([812, 1024, 166_723_584].map(bytes), ["812", "1.0k", "159M"]);
+        assert_eq!([7, 1234, 1_028_736].map(count), ["7", "1,234", "1,028,736"]);
+        assert_eq!(count_within(1_028_736, 7), "1.0M");
+    }
+
+    #[test]
+    fn changes_shrink_to_the_room() {
+        let diff = DiffCounts { added: 12, removed: 3, changed: 1400 };
+        assert_eq!(change(diff, 20), "+12 -3 ~1,400");
+        assert_eq!(change(diff, 11), "+12-3~1,400");
+        assert_eq!(change(diff, 10), "+12-3~1.4k");
+        assert_eq!(change(diff, 8), "+12-3~1k");
+        assert_eq!(change(DiffCounts::default(), 8), "=");
+        assert_eq!(change(DiffCounts { added: 2, ..DiffCounts::default() }, 8), "+2");
+    }
+
+    #[test]
+    fn ages_and_durations() {
+        let at = |minutes: i64| Timestamp::from_second(minutes * 60).unwrap();
+        assert_eq!(
+            [0, 1, 59, 60, 1439, 1440, 525_600].map(|minutes| age(at(0), at(minutes))),
+            ["<1m", "1m", "59m", "1h", "23h", "1d", "1y"]
+        );
+        assert_eq!(age(at(5), at(0)), "<1m");
+        assert_eq!([12, 4210, 200_000].map(duration), ["12 ms", "4.2 s", "3 min 20 s"]);
+    }
+}

@@ -1,0 +1,217 @@
+//! Everything that the console shows, as plain values.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use ratatui::layout::Size;
+use tui_logger::TuiWidgetState;
+
+use super::{message::Moment, overlay::Overlay, theme::Theme};
+use crate::{
+    entity::Entity,
+    report::{EntityDetail, RunSummary, StatusReport},
+    sync::{EventRecord, RunState},
+};
+
+/// Events of the current run that are kept for the detail pane.
+pub(super) const KEPT_EVENTS: usize = 400;
+
+/// A part of the screen that keys can go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pane {
+    /// The table of entities.
+    Entities,
+    /// Details of the chosen entity.
+    Detail,
+    /// Past runs.
+    Runs,
+    /// The log.
+    Log,
+}
+
+impl Pane {
+    /// All panes, in the order of Tab.
+    pub const ALL: [Self; 4] = [Self::Entities, Self::Detail, Self::Runs, Self::Log];
+    /// The panes below the table.
+    pub const LOWER: [Self; 3] = [Self::Detail, Self::Runs, Self::Log];
+
+    /// Its title.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Entities => "Entities",
+            Self::Detail => "Detail",
+            Self::Runs => "Runs",
+            Self::Log => "Log",
+        }
+    }
+}
+
+/// The run that this console started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnRun {
+    /// There is none.
+    None,
+    /// It goes on.
+    Going,
+    /// It was asked to end.
+    Cancelling,
+}
+
+/// How a notice is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Something went well.
+    Good,
+    /// Something could not be done.
+    Bad,
+    /// Something to know.
+    Plain,
+}
+
+/// One sentence in answer to what was done, until the next key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The sentence.
+    pub text: String,
+    /// How it is meant.
+    pub tone: Tone,
+}
+
+/// What is settled before the console starts.
+#[derive(Clone, Debug)]
+pub struct ModelOptions {
+    /// How it is drawn.
+    pub theme: Theme,
+    /// Path of the database.
+    pub database: String,
+    /// Address of the source.
+    pub source: Option<String>,
+    /// Whether source and database are the built-in ones.
+    pub demo: bool,
+    /// For how long keys are dropped after a question appeared.
+    pub key_guard: Duration,
+}
+
+/// Everything that the console shows.
+#[derive(Debug)]
+pub struct Model {
+    /// How it is drawn.
+    pub theme: Theme,
+    /// Path of the database.
+    pub database: String,
+    /// Address of the source.
+    pub source: Option<String>,
+    /// Whether source and database are the built-in ones.
+    pub demo: bool,
+    /// For how long keys are dropped after a question appeared.
+    pub key_guard: Duration,
+    /// When the last message came.
+    pub now: Moment,
+    /// Columns and rows of the screen.
+    pub size: Size,
+    /// The state of the database, once it was read.
+    pub status: Option<StatusReport>,
+    /// Why it could not be read.
+    pub status_error: Option<String>,
+    /// Our run, going on or ended; `None` once something else changed what is live.
+    pub run: Option<RunState>,
+    /// Whether it goes on.
+    pub own_run: OwnRun,
+    /// Its events, but for the passing ones.
+    pub events: Vec<EventRecord>,
+    /// Entities that a rollback of this console switched last.
+    pub restored: BTreeSet<Entity>,
+    /// Past runs, newest first.
+    pub runs: Vec<RunSummary>,
+    /// Details of an entity.
+    pub detail: Option<(Entity, EntityDetail)>,
+    /// The chosen entity.
+    pub selected: Entity,
+    /// The chosen run, as a place in `runs`.
+    pub selected_run: usize,
+    /// First line shown of the detail.
+    pub detail_scroll: usize,
+    /// Where keys go.
+    pub focus: Pane,
+    /// The pane shown below the table where there is room for one only.
+    pub lower: Pane,
+    /// Questions and lists on top, the last one foremost.
+    pub overlays: Vec<Overlay>,
+    /// The answer to the last key.
+    pub notice: Option<Notice>,
+    /// Scroll state of the log.
+    pub log: LogState,
+    /// Whether the screen is out of date.
+    pub dirty: bool,
+    /// Whether to leave as soon as our run ended.
+    pub quit_after_run: bool,
+}
+
+/// tui-logger's state, which has no `Debug`.
+pub struct LogState(pub TuiWidgetState);
+
+impl std::fmt::Debug for LogState {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("LogState")
+    }
+}
+
+impl Model {
+    /// The model before anything was read.
+    #[must_use]
+    pub fn new(options: ModelOptions, now: Moment) -> Self {
+        Self {
+            theme: options.theme,
+            database: options.database,
+            source: options.source,
+            demo: options.demo,
+            key_guard: options.key_guard,
+            now,
+            size: Size::new(80, 24),
+            status: None,
+            status_error: None,
+            run: None,
+            own_run: OwnRun::None,
+            events: Vec::new(),
+            restored: BTreeSet::new(),
+            runs: Vec::new(),
+            detail: None,
+            selected: Entity::Talents,
+            selected_run: 0,
+            detail_scroll: 0,
+            focus: Pane::Entities,
+            lower: Pane::Log,
+            overlays: Vec::new(),
+            notice: None,
+            log: LogState(TuiWidgetState::new()),
+            dirty: true,
+            quit_after_run: false,
+        }
+    }
+
+    /// When the screen is out of date merely because time goes by: every second during a run of ours, else when the next
+    /// age changes.
+    #[must_use]
+    pub fn next_tick(&self) -> Option<Duration> {
+        if self.own_run != OwnRun::None {
+            return Some(Duration::from_secs(1));
+        }
+        let status = self.status.as_ref()?;
+        let published = status.entities.iter().filter_map(|entity| entity.published_at);
+        let until_next = published.map(|at| {
+            let age = self.now.time.duration_since(at).as_secs().max(0).unsigned_abs();
+            let step: u64 = match age {
+                ..3600 => 60,
+                3600..86_400 => 3600,
+                _ => 86_400,
+            };
+            Duration::from_secs(step - age % step)
+        });
+        until_next.min()
+    }
+
+    /// Says something in answer to a key.
+    pub(super) fn say(&mut self, tone: Tone, text: impl Into<String>) {
+        self.notice = Some(Notice { text: text.into(), tone });
+    }
+}

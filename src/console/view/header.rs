@@ -1,0 +1,145 @@
+//! The first two lines: what this is about, and how it stands as a whole.
+
+use ratatui::{
+    Frame,
+    layout::Rect,
+    style::Style,
+    text::{Line, Span},
+};
+use unicode_width::UnicodeWidthStr;
+
+use super::{
+    super::{
+        cell,
+        model::{Model, OwnRun},
+    },
+    fit,
+};
+use crate::{
+    report::{PublicationKind, RunOutcome, StatusReport},
+    sync::{RunState, Stage},
+    text,
+};
+
+/// `greenroom  green.db  from http://blue        publication 5, 12:03:11 UTC`
+pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
+    let theme = model.theme;
+    let right = match model.status.as_ref().and_then(|status| status.publication.as_ref()) {
+        Some(publication) => {
+            let kind = if publication.kind == PublicationKind::Rollback { "rollback" } else { "publication" };
+            format!("{kind} {} at {} UTC ", publication.id, cell::clock(publication.published_at))
+        }
+        None if model.status.is_some() => "nothing published yet ".to_owned(),
+        None => String::new(),
+    };
+    let name = if model.demo { " greenroom demo " } else { " greenroom " };
+    let room = usize::from(area.width).saturating_sub(name.width() + right.width() + 2);
+    let source = model.source.as_deref().unwrap_or("no source set");
+    let place = if model.demo {
+        format!("built-in source {source}")
+    } else {
+        format!("{} from {source}", file_name(&model.database))
+    };
+    let place = fit(&text::clean(&place), room, theme);
+    let gap = usize::from(area.width).saturating_sub(name.width() + place.width() + right.width() + 1);
+    let line = Line::from(vec![
+        Span::styled(name, theme.selected().patch(theme.strong())),
+        Span::raw(" "),
+        Span::raw(place),
+        Span::raw(" ".repeat(gap)),
+        Span::styled(right, theme.dim()),
+    ]);
+    frame.render_widget(line, area);
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The run that goes on, or how things stand without one.
+pub(super) fn draw_overall(model: &Model, frame: &mut Frame<'_>, area: Rect) {
+    let line = match (&model.run, model.own_run) {
+        (Some(run), OwnRun::Going | OwnRun::Cancelling) if run.outcome.is_none() => going(model, run),
+        (_, OwnRun::Going) => Line::styled(" the run begins", model.theme.active()),
+        _ => idle(model),
+    };
+    frame.render_widget(line, area);
+}
+
+fn going(model: &Model, run: &RunState) -> Line<'static> {
+    const BAR: u8 = 20;
+    let theme = model.theme;
+    let progress = run.progress();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 20")]
+    let filled = usize::from(((progress * f64::from(BAR)) as u8).min(BAR));
+    let (full, empty) = theme.bar();
+    let elapsed = model.now.time.as_millisecond() - run.started_at.as_millisecond();
+    let mut spans = vec![
+        Span::styled(format!(" run {} ", run.run), theme.strong()),
+        Span::styled(full.repeat(filled), theme.active()),
+        Span::styled(empty.repeat(usize::from(BAR) - filled), theme.dim()),
+        Span::raw(format!(" {:3.0} % {:>7} ", progress * 100.0, cell::duration(elapsed.max(0) / 1000 * 1000))),
+    ];
+    if model.own_run == OwnRun::Cancelling {
+        spans.push(Span::styled(" cancelling", theme.warning()));
+        return Line::from(spans);
+    }
+    let stages = [Stage::Waiting, Stage::Fetching, Stage::Retrying, Stage::Loading, Stage::Ready, Stage::Failed];
+    for stage in stages {
+        let count = run.steps.iter().filter(|step| step.stage == stage).count();
+        if count > 0 {
+            spans.push(Span::styled(format!(" {count} {stage}"), theme.stage(stage)));
+        }
+    }
+    Line::from(spans)
+}
+
+fn idle(model: &Model) -> Line<'static> {
+    let theme = model.theme;
+    if let Some(error) = &model.status_error {
+        return Line::styled(format!(" {}", text::clean(error)), theme.bad());
+    }
+    let Some(status) = &model.status else { return Line::styled(" reading the database", theme.dim()) };
+    let mut spans = vec![Span::raw(" ")];
+    match &status.running {
+        Some(run) => spans.push(Span::styled(
+            format!(
+                "run {} of {} (pid {}) is going on",
+                run.id,
+                text::clean(&run.operator.to_string()),
+                run.operator.pid
+            ),
+            theme.active(),
+        )),
+        None => last_run(model, status, &mut spans),
+    }
+    let rows: u64 = status.entities.iter().map(|entity| entity.active_rows).sum();
+    let separator = if theme.ascii { " | " } else { " · " };
+    let size = cell::bytes(status.database.bytes);
+    spans.push(Span::styled(
+        format!("{separator}{} rows live{separator}{size} on disk", cell::count(rows)),
+        theme.dim(),
+    ));
+    Line::from(spans)
+}
+
+fn last_run(model: &Model, status: &StatusReport, spans: &mut Vec<Span<'static>>) {
+    let theme = model.theme;
+    let Some(run) = &status.last_run else {
+        spans.push(Span::styled("no run yet; s starts one", theme.strong()));
+        return;
+    };
+    let outcome = run.outcome.unwrap_or(RunOutcome::Failed);
+    let style = match outcome {
+        RunOutcome::Published => theme.good(),
+        RunOutcome::Unchanged => Style::new(),
+        RunOutcome::Cancelled => theme.warning(),
+        RunOutcome::Failed | RunOutcome::Interrupted => theme.bad(),
+    };
+    spans.push(Span::raw(format!("run {} ", run.id)));
+    spans.push(Span::styled(outcome.word(), style));
+    if let Some(end) = run.finished_at {
+        let took = run.duration_ms.map(cell::duration).unwrap_or_default();
+        spans.push(Span::raw(format!(" {} ago in {took}", cell::age(end, model.now.time))));
+    }
+}
