@@ -2,6 +2,7 @@
 
 pub mod blue;
 pub mod clock;
+pub mod demo;
 pub mod entity;
 pub mod green;
 pub mod ops;
