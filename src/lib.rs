@@ -3,6 +3,7 @@
 pub mod blue;
 pub mod clock;
 pub mod console;
+pub mod demo;
 pub mod entity;
 pub mod green;
 pub mod ops;

@@ -1,6 +1,9 @@
 //! One attempt at one endpoint: request, limits, body in pieces.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
 
 use reqwest::{StatusCode, Url, header, redirect};
 use tokio::time::Instant;
@@ -204,12 +207,8 @@ impl Download {
 
 fn builder(config: &SourceConfig) -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder();
-    let local = match config.base.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
+    let host = config.base.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     // A proxy's own loopback is another machine's.
     let builder = if local { builder.no_proxy() } else { builder };
     builder
