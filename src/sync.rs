@@ -1,5 +1,6 @@
 //! The run: fetch, stage, transform, check, publish, told as one stream of events.
 
+mod emitter;
 pub mod event;
 mod fetch;
 mod load;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{event::RunEvent, run::Emitter};
+use super::{emitter::Emitter, event::RunEvent};
 use crate::{
     blue::{Attempt, BodySummary, Client, FetchError},
     entity::Endpoint,

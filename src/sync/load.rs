@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
-use super::{event::RunEvent, run::Emitter};
+use super::{emitter::Emitter, event::RunEvent};
 use crate::{
     entity::{Endpoint, Entity, Harvest},
     green::{GreenError, LoadedRows, QUARANTINE_KEPT, SnapshotParts},

@@ -1,0 +1,180 @@
+//! The one place through which all events of a run go.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{
+    event::{EntityBefore, EventRecord, RunEvent},
+    run::{SyncContext, SyncRequest},
+    state::RunState,
+};
+use crate::{
+    clock::Clock,
+    entity::Entity,
+    green::{GreenError, JournalEntry, LiveVersion, Retention, RunEnd, Session},
+    report::{RecordCounts, RunOutcome, SyncReport},
+};
+
+/// Shortest time between two reports of progress on one endpoint.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Gives each event its number and time, folds it into the run's state, and passes it on to journal, log and face.
+#[derive(Debug)]
+pub(super) struct Emitter {
+    session: Session,
+    clock: Clock,
+    events: mpsc::UnboundedSender<EventRecord>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    seq: u64,
+    state: RunState,
+    told: BTreeMap<(bool, Entity), Instant>,
+}
+
+impl Emitter {
+    /// Tells the first event.
+    pub(super) fn begin(
+        session: Session,
+        context: &SyncContext,
+        request: &SyncRequest,
+        live: &[(LiveVersion, u64)],
+        events: mpsc::UnboundedSender<EventRecord>,
+    ) -> Self {
+        let entities = Entity::ALL.into_iter().zip(live).map(|(entity, (live, rows))| EntityBefore {
+            entity,
+            active_version: live.active,
+            backup_version: live.backup,
+            rows: *rows,
+            made_from: live.made_from.unwrap_or(RecordCounts { records: *rows, ..RecordCounts::default() }),
+        });
+        let event = RunEvent::Started {
+            trigger: request.trigger,
+            operator: request.operator.clone(),
+            source: context.client.config().base.to_string(),
+            based_on: session.base(),
+            entities: entities.collect(),
+        };
+        let record = EventRecord { run: session.run(), seq: 1, at: context.clock.now(), event };
+        let state = RunState::begin(&record).unwrap_or_else(|| unreachable!("the event is a Started"));
+        let inner = Mutex::new(Inner { seq: 1, state, told: BTreeMap::new() });
+        let emitter = Self { session, clock: context.clock.clone(), events, inner };
+        emitter.pass_on(record);
+        emitter
+    }
+
+    /// The run's hold on the database.
+    pub(super) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Rows of `entity` that were live when the run began.
+    pub(super) fn rows_before(&self, entity: Entity) -> u64 {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.state.step(entity).map_or(0, |step| step.rows_before)
+    }
+
+    /// Tells an event.
+    pub(super) fn emit(&self, event: RunEvent) {
+        // The lock is held while the event is passed on, so that all consumers see the order of the numbers.
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.seq += 1;
+        let record = EventRecord { run: self.session.run(), seq: inner.seq, at: self.now(), event };
+        inner.state.apply(&record);
+        self.pass_on(record);
+    }
+
+    /// Tells of progress, unless it was told a moment ago.
+    pub(super) fn progress(&self, event: RunEvent) {
+        let key = match &event {
+            RunEvent::Receiving { endpoint, .. } => (false, endpoint.entities()[0]),
+            RunEvent::Loading { entity, .. } => (true, *entity),
+            _ => return self.emit(event),
+        };
+        let now = Instant::now();
+        {
+            let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            if inner.told.get(&key).is_some_and(|last| now.duration_since(*last) < PROGRESS_INTERVAL) {
+                return;
+            }
+            inner.told.insert(key, now);
+        }
+        self.emit(event);
+    }
+
+    fn pass_on(&self, record: EventRecord) {
+        log(&record);
+        let event = serde_json::to_string(&record).unwrap_or_default();
+        self.session.record(JournalEntry {
+            seq: record.seq,
+            at: record.at,
+            passing: record.event.is_passing(),
+            event,
+            attempt: record.event.attempt(record.at),
+        });
+        // A face that is gone does not end the run.
+        let _ = self.events.send(record);
+    }
+
+    /// Ends the run: the last event, the record in the journal, and everything that is not needed any more cleared away.
+    pub(super) async fn finish(
+        &self,
+        outcome: RunOutcome,
+        error: Option<String>,
+        retention: Retention,
+    ) -> Result<SyncReport, GreenError> {
+        let report = {
+            let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            let event = RunEvent::Ended { outcome, error: error.clone() };
+            let record = EventRecord { run: self.session.run(), seq: inner.seq + 1, at: self.now(), event };
+            let mut ended = inner.state.clone();
+            ended.apply(&record);
+            inner.state = ended;
+            inner.state.report()
+        };
+        let end = RunEnd { outcome, error: error.clone(), at: self.now(), steps: report.entities.clone() };
+        match self.session.end(end, retention).await {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!(
+                "run {}: a reader keeps an old state open, the write-ahead log could not be truncated",
+                self.session.run()
+            ),
+            Err(failure) if outcome == RunOutcome::Published => {
+                tracing::error!(
+                    "run {} is published, but its end could not be recorded: {failure}",
+                    self.session.run()
+                );
+            }
+            Err(failure) => return Err(failure),
+        }
+        // Told last: who hears of the end finds the run recorded and the lock about to be free.
+        self.emit(RunEvent::Ended { outcome, error });
+        Ok(report)
+    }
+}
+
+fn log(record: &EventRecord) {
+    let (run, event) = (record.run, &record.event);
+    if event.is_passing() {
+        tracing::trace!("run {run}: {event}");
+    } else if event.is_failure() {
+        tracing::warn!("run {run}: {event}");
+    } else if matches!(event, RunEvent::AttemptStarted { .. }) {
+        tracing::debug!("run {run}: {event}");
+    } else {
+        tracing::info!("run {run}: {event}");
+    }
+}
