@@ -1,6 +1,7 @@
 //! greenroom keeps NowRepGreen's SQLite database a whole and current copy of NowRepBlue's data.
 
 pub mod blue;
+pub mod cli;
 pub mod clock;
 pub mod console;
 pub mod demo;

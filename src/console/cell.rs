@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::report::DiffCounts;
+use crate::{report::DiffCounts, text};
 
 /// A count in at most five characters: `812`, `18.2k`, `1.03M`.
 pub(super) fn compact(count: u64) -> String {
@@ -30,22 +30,9 @@ fn scaled(count: u64, step: u64, units: &[&str]) -> String {
     format!("{value:.decimals$}{}", units[unit])
 }
 
-/// A count with thousands separated.
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// A count with thousands separated where that fits into `width`, else a short one.
 pub(super) fn count_within(number: u64, width: usize) -> String {
-    let full = count(number);
+    let full = text::thousands(number);
     if full.len() <= width { full } else { compact(number) }
 }
 
@@ -61,7 +48,7 @@ pub(super) fn change(diff: DiffCounts, width: usize) -> String {
         parts.collect::<Vec<_>>().join(separator)
     };
     let rounded = |number: u64| compact(number).split('.').next().unwrap_or_default().to_owned() + unit(number);
-    let forms = [join(" ", count), join("", count), join("", compact), join("", rounded)];
+    let forms = [join(" ", text::thousands), join("", text::thousands), join("", compact), join("", rounded)];
     let last = forms[3].clone();
     forms.into_iter().find(|form| form.len() <= width).unwrap_or_else(|| last.chars().take(width).collect())
 }
@@ -101,15 +88,6 @@ pub(super) fn date(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// A duration: `812 ms`, `4.2 s`, `3 min 20 s`.
-pub(super) fn duration(milliseconds: i64) -> String {
-    match milliseconds {
-        ..1000 => format!("{milliseconds} ms"),
-        1000..60_000 => format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100),
-        _ => format!("{} min {} s", milliseconds / 60_000, milliseconds % 60_000 / 1000),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,7 +99,6 @@ mod tests {
             ["0", "999", "1.0k", "18.2k", "1.0M", "1.0M", "389k", "1.0M"]
         );
         assert_eq!([812, 1024, 166_723_584].map(bytes), ["812", "1.0k", "159M"]);
-        assert_eq!([7, 1234, 1_028_736].map(count), ["7", "1,234", "1,028,736"]);
         assert_eq!(count_within(1_028_736, 7), "1.0M");
     }
 
@@ -137,13 +114,12 @@ mod tests {
     }
 
     #[test]
-    fn ages_and_durations() {
+    fn ages_fit_three_characters() {
         let at = |minutes: i64| Timestamp::from_second(minutes * 60).unwrap();
         assert_eq!(
             [0, 1, 59, 60, 1439, 1440, 525_600].map(|minutes| age(at(0), at(minutes))),
             ["<1m", "1m", "59m", "1h", "23h", "1d", "1y"]
         );
         assert_eq!(age(at(5), at(0)), "<1m");
-        assert_eq!([12, 4210, 200_000].map(duration), ["12 ms", "4.2 s", "3 min 20 s"]);
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     entity::Entity,
     report::{CleanupReport, PublicationKind, RollbackPlan, RollbackReport, RunOutcome, SyncReport},
     sync::{EventRecord, RunState},
+    text,
 };
 
 /// Lines that a page key moves.
@@ -114,8 +115,8 @@ fn sync_ended(model: &mut Model, answer: Answer<SyncReport>) -> Vec<Effect> {
     model.overlays.retain(|overlay| !matches!(overlay, Overlay::Quit { .. }));
     match answer {
         Ok(report) => {
-            let (tone, text) = describe_end(&report);
-            model.say(tone, text);
+            let (tone, sentence) = describe_end(&report);
+            model.say(tone, sentence);
         }
         Err(error) => model.say(Tone::Bad, error),
     }
@@ -127,7 +128,7 @@ fn sync_ended(model: &mut Model, answer: Answer<SyncReport>) -> Vec<Effect> {
 
 fn describe_end(report: &SyncReport) -> (Tone, String) {
     let run = &report.run;
-    let took = run.duration_ms.map(cell::duration).unwrap_or_default();
+    let took = run.duration_ms.map(text::duration).unwrap_or_default();
     match run.outcome {
         Some(RunOutcome::Published) => {
             let published =
@@ -156,7 +157,7 @@ fn rolled_back(model: &mut Model, answer: Answer<RollbackReport>) -> Vec<Effect>
             model.run = None;
         }
         model.restored = report.entities.iter().map(|switch| switch.entity).collect();
-        let took = cell::duration(report.duration_ms);
+        let took = text::duration(report.duration_ms);
         let undone = report.publication.undoes.unwrap_or_default();
         let count = report.entities.len();
         let text =

@@ -45,7 +45,7 @@ pub fn lines(model: &Model, width: u16) -> Vec<Line<'static>> {
                 format!(
                     "live: version {}, {} rows, published {}{run}{checked}",
                     status.active_version,
-                    cell::count(status.active_rows),
+                    text::thousands(status.active_rows),
                     cell::date(at)
                 )
             }
@@ -87,12 +87,12 @@ fn step_lines(model: &Model, step: &StepState, width: usize, lines: &mut Vec<Lin
     let figures = format!(
         "{}: {} bytes, {} records = {} rows + {} duplicates + {} quarantined; {} values noted",
         step.stage,
-        cell::count(step.bytes),
-        cell::count(step.records),
-        cell::count(step.rows),
-        cell::count(step.duplicates),
-        cell::count(step.quarantined),
-        cell::count(step.notes)
+        text::thousands(step.bytes),
+        text::thousands(step.records),
+        text::thousands(step.rows),
+        text::thousands(step.duplicates),
+        text::thousands(step.quarantined),
+        text::thousands(step.notes)
     );
     if step.rows + step.quarantined + step.duplicates > 0 {
         lines.extend(wrap(&figures, width).into_iter().map(Line::raw));
@@ -115,7 +115,7 @@ fn snapshot_lines(model: &Model, detail: &EntityDetail, width: usize, lines: &mu
             snapshot.id,
             cell::date(snapshot.fetched_at),
             cell::bytes(snapshot.bytes),
-            cell::count(snapshot.records),
+            text::thousands(snapshot.records),
             snapshot.hash.chars().take(12).collect::<String>()
         );
         lines.push(Line::raw(fit(&text, width, theme)));
@@ -132,10 +132,10 @@ fn past_lines(model: &Model, detail: &EntityDetail, width: usize, lines: &mut Ve
         let figures = match step.outcome {
             Some(StepOutcome::Published | StepOutcome::Ready) => format!(
                 "{} records, {} rows, {} duplicates, {} quarantined  {change}",
-                cell::count(step.records),
-                cell::count(step.rows),
-                cell::count(step.duplicates),
-                cell::count(step.quarantined)
+                text::thousands(step.records),
+                text::thousands(step.rows),
+                text::thousands(step.duplicates),
+                text::thousands(step.quarantined)
             ),
             _ => step.error.as_deref().map(text::clean).unwrap_or_default().into_owned(),
         };

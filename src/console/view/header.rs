@@ -78,7 +78,7 @@ fn going(model: &Model, run: &RunState) -> Line<'static> {
         Span::styled(format!(" run {} ", run.run), theme.strong()),
         Span::styled(full.repeat(filled), theme.active()),
         Span::styled(empty.repeat(usize::from(BAR) - filled), theme.dim()),
-        Span::raw(format!(" {:3.0} % {:>7} ", progress * 100.0, cell::duration(elapsed.max(0) / 1000 * 1000))),
+        Span::raw(format!(" {:3.0} % {:>7} ", progress * 100.0, text::duration(elapsed.max(0) / 1000 * 1000))),
     ];
     if model.own_run == OwnRun::Cancelling {
         spans.push(Span::styled(" cancelling", theme.warning()));
@@ -117,7 +117,7 @@ fn idle(model: &Model) -> Line<'static> {
     let separator = if theme.ascii { " | " } else { " · " };
     let size = cell::bytes(status.database.bytes);
     spans.push(Span::styled(
-        format!("{separator}{} rows live{separator}{size} on disk", cell::count(rows)),
+        format!("{separator}{} rows live{separator}{size} on disk", text::thousands(rows)),
         theme.dim(),
     ));
     Line::from(spans)
@@ -139,7 +139,7 @@ fn last_run(model: &Model, status: &StatusReport, spans: &mut Vec<Span<'static>>
     spans.push(Span::raw(format!("run {} ", run.id)));
     spans.push(Span::styled(outcome.word(), style));
     if let Some(end) = run.finished_at {
-        let took = run.duration_ms.map(cell::duration).unwrap_or_default();
+        let took = run.duration_ms.map(text::duration).unwrap_or_default();
         spans.push(Span::raw(format!(" {} ago in {took}", cell::age(end, model.now.time))));
     }
 }

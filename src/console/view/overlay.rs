@@ -119,7 +119,7 @@ fn rollback(model: &Model, plan: &RollbackPlan, width: usize) -> Vec<Line<'stati
     let heading = format!("{:<20}{:>9}{:>20}   {}", "entity", "version", "rows", "change for visitors");
     lines.push(Line::styled(fit(&heading, width, theme), theme.dim()));
     for switch in &plan.entities {
-        let rows = format!("{} > {}", cell::count(switch.rows_before), cell::count(switch.rows_after));
+        let rows = format!("{} > {}", text::thousands(switch.rows_before), text::thousands(switch.rows_after));
         let change = switch.diff.map_or_else(|| "not recorded".to_owned(), |diff| cell::change(diff, 24));
         let versions = format!("v{} > v{}", switch.from_version, switch.to_version);
         let text = format!("{:<20}{versions:>9}{rows:>20}   {change}", switch.entity);
@@ -183,7 +183,7 @@ fn run(model: &Model, report: &RunReport, width: usize) -> Vec<Line<'static>> {
     let theme = model.theme;
     let run = &report.run;
     let outcome = run.outcome.map_or("going on", RunOutcome::word);
-    let took = run.duration_ms.map(cell::duration).unwrap_or_default();
+    let took = run.duration_ms.map(text::duration).unwrap_or_default();
     let mut lines = vec![Line::from(vec![
         Span::styled(outcome, super::runs::outcome_style(run.outcome, theme)),
         Span::raw(format!(

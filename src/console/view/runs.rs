@@ -51,7 +51,7 @@ pub(super) fn outcome_style(outcome: Option<RunOutcome>, theme: Theme) -> Style 
 fn line(model: &Model, run: &RunSummary, width: usize) -> Line<'static> {
     let theme = model.theme;
     let outcome = run.outcome.map_or("going on", RunOutcome::word);
-    let took = run.duration_ms.map(cell::duration).unwrap_or_default();
+    let took = run.duration_ms.map(text::duration).unwrap_or_default();
     let start = format!("{:>5} {} ", run.id, cell::date(run.started_at));
     let word = format!("{outcome:<12}");
     let error = run.error.as_deref().map(|error| format!("  {}", text::clean(error))).unwrap_or_default();
