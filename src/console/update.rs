@@ -92,6 +92,7 @@ fn or_say<T>(model: &mut Model, answer: Answer<T>) -> Option<T> {
 fn event(model: &mut Model, record: EventRecord) -> Vec<Effect> {
     if let Some(begun) = RunState::begin(&record) {
         model.run = Some(begun);
+        model.notice = None;
         model.events.clear();
         model.restored.clear();
     } else if let Some(run) = &mut model.run {
