@@ -1,9 +1,11 @@
 //! greenroom keeps NowRepGreen's SQLite database a whole and current copy of NowRepBlue's data.
 
 pub mod blue;
+pub mod cli;
 pub mod clock;
 pub mod entity;
 pub mod green;
 pub mod ops;
 pub mod report;
 pub mod sync;
+pub mod text;

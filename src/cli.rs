@@ -1,0 +1,219 @@
+//! The command line: one file a command, each turning its arguments into an operation and showing the report.
+
+mod cleanup;
+mod console;
+mod demo;
+mod diff;
+pub mod exit;
+mod history;
+mod logging;
+pub mod output;
+mod progress;
+mod rollback;
+mod runs;
+pub mod settings;
+pub mod signal;
+mod status;
+mod sync;
+mod table;
+
+use std::{ffi::OsString, time::Duration};
+
+use clap::{Parser, Subcommand, error::ErrorKind};
+
+pub use self::{
+    cleanup::CleanupArguments,
+    diff::DiffArguments,
+    exit::{CliError, ExitStatus},
+    history::HistoryArguments,
+    output::Output,
+    rollback::RollbackArguments,
+    runs::RunsArguments,
+    settings::Settings,
+    sync::SyncArguments,
+};
+
+/// How long threads that nobody waits for, such as a name lookup, may hold up the end.
+const LAST_WAIT: Duration = Duration::from_millis(500);
+
+const AFTER_HELP: &str = "\
+Examples:
+  greenroom sync --source-url https://blue.example.com --database-url file:/data/sqlite.db
+  greenroom status --json
+  greenroom rollback
+
+Exit status:
+  0    published or unchanged, or what was asked for was done
+  1    failed; nothing was switched
+  2    the arguments or the configuration are at fault
+  4    another run has the lock
+  5    the answer to a needed confirmation was no, or nobody could be asked
+  129, 130, 143  ended by SIGHUP, SIGINT or SIGTERM; nothing was switched";
+
+/// Keeps NowRepGreen's SQLite database a whole and current copy of NowRepBlue's data
+///
+/// Without a command it opens the console.
+#[derive(Parser, Debug)]
+#[command(name = "greenroom", version, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// Options of all commands.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// What to do; `None` opens the console.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What can be done.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Fetch everything from the source and publish it, here and now
+    Sync(SyncArguments),
+    /// Show what is live: versions, rows, ages, the running and the last run
+    Status,
+    /// List past runs, or show one with its steps, attempts and quarantine
+    Runs(RunsArguments),
+    /// List the kept bodies of the source, or print one
+    History(HistoryArguments),
+    /// Compare the live rows with their backups
+    Diff(DiffArguments),
+    /// Take the newest publication back
+    Rollback(RollbackArguments),
+    /// Remove old snapshots, leftovers and old runs, and give their space back
+    Cleanup(CleanupArguments),
+    /// Open the console on a built-in source with data that changes
+    Demo,
+}
+
+/// Reads the arguments of the process.
+///
+/// # Errors
+/// When there is nothing more to do, as with `--help` or an argument that is not understood; that was told then.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitStatus> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    Cli::try_parse_from(&arguments).map_err(|error| {
+        if !error.use_stderr() {
+            let _ = error.print();
+            return ExitStatus::Done;
+        }
+        if arguments.iter().any(|argument| argument == "--json") && error.kind() != ErrorKind::DisplayHelp {
+            let message = error.to_string();
+            let first = message.lines().next().unwrap_or_default();
+            Output::new(true).failure(first.strip_prefix("error: ").unwrap_or(first), ExitStatus::Usage);
+        } else {
+            let _ = error.print();
+        }
+        ExitStatus::Usage
+    })
+}
+
+/// What a command works with.
+#[derive(Debug)]
+struct Context {
+    settings: Settings,
+    output: Output,
+}
+
+impl Cli {
+    /// Writes log lines for the commands without a screen of their own, when `-v` asks for them.
+    pub fn set_up_logging(&self) {
+        if !matches!(self.command, None | Some(Command::Demo)) {
+            logging::install(self.settings.verbose);
+        }
+    }
+
+    /// Does what was asked for and tells of errors.
+    #[must_use]
+    pub fn dispatch(self) -> ExitStatus {
+        let context = Context { output: Output::new(self.settings.json), settings: self.settings };
+        let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                let error = CliError::Start(error);
+                context.output.error(&error);
+                return error.status();
+            }
+        };
+        let result = runtime.block_on(execute(&context, self.command));
+        runtime.shutdown_timeout(LAST_WAIT);
+        result.unwrap_or_else(|error| {
+            if error.is_broken_pipe() {
+                return ExitStatus::Done;
+            }
+            context.output.error(&error);
+            error.status()
+        })
+    }
+}
+
+async fn execute(context: &Context, command: Option<Command>) -> Result<ExitStatus, CliError> {
+    match command {
+        None => console::run(context).await,
+        Some(Command::Demo) => demo::run(context).await,
+        Some(Command::Sync(arguments)) => sync::run(context, &arguments).await,
+        Some(Command::Status) => status::run(context).await,
+        Some(Command::Runs(arguments)) => runs::run(context, &arguments).await,
+        Some(Command::History(arguments)) => history::run(context, &arguments).await,
+        Some(Command::Diff(arguments)) => diff::run(context, arguments).await,
+        Some(Command::Rollback(arguments)) => rollback::run(context, &arguments).await,
+        Some(Command::Cleanup(arguments)) => cleanup::run(context, &arguments).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::entity::{Endpoint, Entity};
+
+    fn parsed(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_before_or_after_the_command() {
+        for line in [
+            "greenroom --json -vv --database-url x.db --source-url http://blue sync --force",
+            "greenroom sync --force --json -vv --database-url x.db --source-url http://blue",
+        ] {
+            let cli = parsed(line).unwrap();
+            assert!(cli.settings.json, "{line}");
+            assert_eq!(cli.settings.verbose, 2);
+            assert_eq!(cli.settings.database_url.as_deref(), Some("x.db"));
+            assert_eq!(cli.settings.source_url.as_deref(), Some("http://blue"));
+            assert!(matches!(cli.command, Some(Command::Sync(SyncArguments { force: true, json_lines: false }))));
+        }
+        assert!(parsed("greenroom").unwrap().command.is_none());
+    }
+
+    #[test]
+    fn arguments_are_checked() {
+        let Some(Command::History(history)) = parsed("greenroom history mediaTags 4").unwrap().command else {
+            panic!()
+        };
+        assert_eq!((history.endpoint, history.id), (Some(Endpoint::MediaTags), Some(4)));
+        let Some(Command::Diff(diff)) = parsed("greenroom diff boards talents --rows").unwrap().command else {
+            panic!()
+        };
+        assert_eq!((diff.entities, diff.rows, diff.limit), (vec![Entity::Boards, Entity::Talents], true, 50));
+        let Some(Command::Runs(runs)) = parsed("greenroom runs").unwrap().command else { panic!() };
+        assert_eq!((runs.run, runs.limit), (None, 20));
+        for line in [
+            "greenroom diff nothing",
+            "greenroom diff --limit 3",
+            "greenroom history 4",
+            "greenroom runs x",
+            "greenroom runs --limit 0",
+            "greenroom cleanup --dry-run --yes",
+            "greenroom publish",
+        ] {
+            assert_eq!(parsed(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Log lines of headless commands: on standard error, only with `-v`, without anything that a terminal would act on.
+
+use std::io::{self, Write};
+
+use tracing::Level;
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt,
+};
+
+use crate::text;
+
+/// Writes log lines from now on: 0 none, 1 info, 2 debug, more trace. The first call of a process counts.
+pub(super) fn install(verbose: u8) {
+    let level = match verbose {
+        0 => return,
+        1 => Level::INFO,
+        2 => Level::DEBUG,
+        _ => Level::TRACE,
+    };
+    let targets = Targets::new().with_target("greenroom", level).with_default(LevelFilter::WARN);
+    let lines = fmt::layer().with_target(false).with_ansi(false).with_writer(|| CleanLines);
+    // Err only says that logging was set up before.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(targets).with(lines));
+}
+
+/// Standard error for whole lines of which each is cleaned.
+struct CleanLines;
+
+impl Write for CleanLines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        io::stderr().lock().write_all(clean_line(line).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().lock().flush()
+    }
+}
+
+fn clean_line(line: &[u8]) -> String {
+    let line = String::from_utf8_lossy(line);
+    let mut cleaned = text::clean(line.strip_suffix('\n').unwrap_or(&line)).into_owned();
+    cleaned.push('\n');
+    cleaned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_line_is_one_harmless_line() {
+        assert_eq!(clean_line(b"INFO boards: \x1b[2J\nfake line\n"), "INFO boards: \\x1b[2J\\nfake line\n");
+    }
+}

@@ -1,0 +1,225 @@
+//! `runs`: past runs, and one run with its steps, attempts and quarantine.
+
+use clap::{Args, value_parser};
+use serde::Serialize;
+
+use super::{
+    Context,
+    exit::{CliError, ExitStatus},
+    output::{Layout, push_line},
+    sync::{failures, outcome, steps},
+    table::{Column, Table, left, right},
+};
+use crate::{
+    report::{AttemptReport, QuarantineReport, RunId, RunReport, RunSummary},
+    text,
+};
+
+/// Arguments of `runs`.
+#[derive(Args, Clone, Copy, Debug)]
+#[command(after_help = "\
+Examples:
+  greenroom runs --limit 5
+  greenroom runs 7
+  greenroom runs 7 --json | jq '.quarantine[].reason'")]
+pub struct RunsArguments {
+    /// Number of the run to show; without it the newest ones are listed
+    #[arg(value_name = "RUN")]
+    pub run: Option<RunId>,
+    /// How many runs are listed at most
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u64).range(1..=i64::MAX as u64))]
+    pub limit: u64,
+}
+
+/// The answer without RUN.
+#[derive(Serialize)]
+struct RunList {
+    runs: Vec<RunSummary>,
+}
+
+/// Lists runs, or shows one.
+pub(super) async fn run(context: &Context, arguments: &RunsArguments) -> Result<ExitStatus, CliError> {
+    let operations = context.settings.open()?;
+    let now = operations.clock().now();
+    if let Some(run) = arguments.run {
+        let report = operations.run(run).await?;
+        context.output.report(&report, now, |layout| one(&report, layout))?;
+    } else {
+        let list = RunList { runs: operations.runs(arguments.limit).await? };
+        context.output.report(&list, now, |layout| render(&list.runs, layout))?;
+    }
+    Ok(ExitStatus::Done)
+}
+
+const RUNS: [Column; 7] = [
+    right("run"),
+    left("outcome"),
+    left("trigger"),
+    left("started"),
+    right("took"),
+    right("publication").or("publ."),
+    left("by, error").wrapped(),
+];
+
+fn render(runs: &[RunSummary], layout: &Layout) -> String {
+    if runs.is_empty() {
+        return "no runs yet\n".to_owned();
+    }
+    let mut table = Table::new(&RUNS);
+    for run in runs {
+        let error = run.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
+        table.row([
+            run.id.to_string(),
+            outcome(run).to_owned(),
+            run.trigger.to_string(),
+            layout.when(run.started_at),
+            run.duration_ms.map_or_else(|| "-".to_owned(), text::duration),
+            run.publication.map_or_else(|| "-".to_owned(), |id| id.to_string()),
+            layout.fit(&format!("{}{error}", run.operator), 100),
+        ]);
+    }
+    table.render(layout)
+}
+
+const ATTEMPTS: [Column; 6] =
+    [left("endpoint"), right("attempt"), left("ended"), right("status"), right("bytes"), left("error").wrapped()];
+
+const QUARANTINE: [Column; 4] =
+    [left("entity"), right("record"), left("reason").wrapped(), left("as received").wrapped()];
+
+fn one(report: &RunReport, layout: &Layout) -> String {
+    let run = &report.run;
+    let publication = run.publication.map(|id| format!(", publication {id}")).unwrap_or_default();
+    let took = run.duration_ms.map(|took| format!(" after {}", text::duration(took))).unwrap_or_default();
+    let begun = format!("{}, {}", text::time(run.started_at), text::age(run.started_at, layout.now));
+    let head = [
+        format!("run {} {}{took}{publication}", run.id, outcome(run)),
+        format!("started {begun} by {} (pid {}, {})", run.operator, run.operator.pid, run.trigger),
+        format!("source {}", run.source),
+    ];
+    let mut answer = String::new();
+    for line in &head {
+        push_line(&mut answer, line);
+    }
+    let sentences = failures(&report.entities);
+    if let Some(error) = run.error.as_deref().filter(|_| sentences.is_empty()) {
+        push_line(&mut answer, error);
+    }
+    answer.push_str(&sentences);
+    answer.push('\n');
+    answer.push_str(&steps(&report.entities, layout));
+    if !report.attempts.is_empty() {
+        answer.push_str("\nattempts\n");
+        answer.push_str(&attempts(&report.attempts, layout));
+    }
+    if !report.quarantine.is_empty() {
+        answer
+            .push_str("\nquarantine and notes (records are counted from 0, `4.2` is item 2 in the list of record 4)\n");
+        answer.push_str(&quarantine(&report.quarantine, layout));
+    }
+    answer
+}
+
+fn attempts(attempts: &[AttemptReport], layout: &Layout) -> String {
+    let mut table = Table::new(&ATTEMPTS);
+    for attempt in attempts {
+        let mut error = attempt.error.clone().unwrap_or_default();
+        // The message of a bad status quotes it already.
+        if let Some(excerpt) = attempt.excerpt.as_ref().filter(|_| attempt.status.is_none()) {
+            error = format!("{error}; it began with: {excerpt}");
+        }
+        table.row([
+            attempt.endpoint.to_string(),
+            attempt.attempt.to_string(),
+            text::time(attempt.finished_at),
+            attempt.status.map_or_else(|| "-".to_owned(), |status| status.to_string()),
+            text::bytes(attempt.bytes),
+            layout.fit(&error, 200),
+        ]);
+    }
+    table.render(layout)
+}
+
+fn quarantine(records: &[QuarantineReport], layout: &Layout) -> String {
+    let mut table = Table::new(&QUARANTINE);
+    for record in records {
+        let position = match record.position.item {
+            Some(item) => format!("{}.{item}", record.position.record),
+            None => record.position.record.to_string(),
+        };
+        let reason = match &record.column {
+            Some(column) => format!("kept without {column}: {}", record.reason),
+            None => record.reason.clone(),
+        };
+        table.row([record.entity.to_string(), position, layout.fit(&reason, 200), layout.fit(&record.record, 200)]);
+    }
+    table.render(layout)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::{
+        entity::{Endpoint, Entity, Position},
+        report::{Operator, RunOutcome, Trigger},
+    };
+
+    fn summary() -> RunSummary {
+        RunSummary {
+            id: 7,
+            trigger: Trigger::Cli,
+            outcome: Some(RunOutcome::Failed),
+            started_at: Timestamp::UNIX_EPOCH,
+            finished_at: None,
+            duration_ms: Some(812),
+            operator: Operator { user: "ana".into(), host: "box".into(), pid: 1 },
+            source: "http://blue".into(),
+            publication: None,
+            error: Some("boards: HTTP status 500".into()),
+        }
+    }
+
+    #[test]
+    fn lists_runs() {
+        let layout = Layout::unlimited(Timestamp::UNIX_EPOCH);
+        assert_eq!(render(&[], &layout), "no runs yet\n");
+        assert_eq!(
+            render(&[summary()], &layout),
+            "\
+run  outcome  trigger  started                           took  publication  by, error
+  7  failed   cli      just now, 1970-01-01 00:00:00Z  812 ms            -  ana@box: boards: HTTP status 500
+"
+        );
+    }
+
+    #[test]
+    fn shows_attempts_and_quarantine_without_harm() {
+        let report = RunReport {
+            run: summary(),
+            entities: Vec::new(),
+            attempts: vec![AttemptReport {
+                endpoint: Endpoint::Boards,
+                attempt: 3,
+                finished_at: Timestamp::UNIX_EPOCH,
+                status: None,
+                bytes: 12,
+                error: Some("expected a JSON list".into()),
+                excerpt: Some("<html>\u{1b}[2J".into()),
+            }],
+            quarantine: vec![QuarantineReport {
+                endpoint: Endpoint::BoardsTalents,
+                entity: Entity::BoardsTalents,
+                position: Position { record: 4, item: Some(2) },
+                column: None,
+                reason: "id is missing".into(),
+                record: "{\"x\": \"\u{202e}\"}".into(),
+            }],
+        };
+        let text = one(&report, &Layout::unlimited(Timestamp::UNIX_EPOCH));
+        assert!(text.starts_with("run 7 failed after 812 ms\n"), "{text}");
+        assert!(text.contains("-   12 B  expected a JSON list; it began with: <html>\\x1b[2J\n"), "{text}");
+        assert!(text.contains("boardstalents     4.2  id is missing  {\"x\": \"\\u{202e}\"}\n"), "{text}");
+    }
+}

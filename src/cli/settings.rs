@@ -1,0 +1,128 @@
+//! Global options and what follows from them and the environment.
+
+use std::{env, path::PathBuf};
+
+use clap::{ArgAction, Args};
+use reqwest::Url;
+
+use super::exit::CliError;
+use crate::{
+    blue::SourceConfig,
+    green::{Database, path_from_url},
+    ops::{OperationError, Operations},
+    report::Operator,
+};
+
+/// Options that every command takes, before or after its name.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Global options")]
+pub struct Settings {
+    /// The database: a path, or `file:` and a path as Prisma writes it
+    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// Base address of NowRepBlue, such as `https://blue.example.com`
+    #[arg(long, global = true, env = "SOURCE_API_URL", hide_env_values = true, value_name = "URL")]
+    pub source_url: Option<String>,
+    /// Print exactly one JSON object on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Write log lines to standard error: -v info, -vv debug, -vvv trace
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+impl Settings {
+    /// Where the database is.
+    pub(super) fn database_path(&self) -> Result<PathBuf, CliError> {
+        let url = self.database_url.as_deref().filter(|url| !url.is_empty()).ok_or(CliError::NoDatabase)?;
+        Ok(path_from_url(url)?)
+    }
+
+    /// The source, when one is set.
+    pub(super) fn source(&self) -> Result<Option<SourceConfig>, CliError> {
+        match self.source_url.as_deref().filter(|url| !url.is_empty()) {
+            Some(given) => Ok(Some(SourceConfig::new(source_url(given)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// Operations on a database that must exist. The source is not looked at, so that a bad one hinders no rollback.
+    pub(super) fn open(&self) -> Result<Operations, CliError> {
+        Ok(Operations::new(Database::open(self.database_path()?)?, None, operator()))
+    }
+
+    /// As [`Settings::open`], with the source when one is set.
+    pub(super) fn open_with_source(&self) -> Result<Operations, CliError> {
+        let (path, source) = (self.database_path()?, self.source()?);
+        Ok(Operations::new(Database::open(path)?, source, operator()))
+    }
+
+    /// Operations from a source, which must be set, into a database that is created as needed.
+    pub(super) fn create(&self) -> Result<Operations, CliError> {
+        let (path, source) = (self.database_path()?, self.source()?.ok_or(OperationError::NoSource)?);
+        Ok(Operations::new(Database::create_or_open(path)?, Some(source), operator()))
+    }
+}
+
+/// The address in a `SOURCE_API_URL`.
+fn source_url(given: &str) -> Result<Url, CliError> {
+    let bad = |why: String| CliError::BadSource { given: given.to_owned(), why };
+    let url = Url::parse(given).map_err(|error| bad(error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(bad(format!("it begins with `{}:`, not with http:// or https://", url.scheme())));
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(bad("it names no host".to_owned()));
+    }
+    Ok(url)
+}
+
+/// Who runs this process.
+pub(super) fn operator() -> Operator {
+    let named = ["USER", "LOGNAME"].into_iter().find_map(|name| env::var(name).ok().filter(|user| !user.is_empty()));
+    let user = named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Operator { user, host, pid: std::process::id() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_http_addresses_with_a_host() {
+        for good in ["http://127.0.0.1:8080", "https://blue.example.com/base/", "HTTP://[::1]:80"] {
+            source_url(good).unwrap();
+        }
+        for (bad, why) in [
+            ("blue.example.com", "relative URL without a base"),
+            ("localhost:3000", "it begins with `localhost:`"),
+            ("ftp://blue.example.com", "it begins with `ftp:`"),
+            ("file:///data", "it begins with `file:`"),
+            ("http://", "empty host"),
+            ("http://blue:port", "invalid port"),
+        ] {
+            let error = source_url(bad).unwrap_err();
+            assert!(error.to_string().contains(why), "{error}");
+            assert_eq!(error.status().code(), 2);
+        }
+    }
+
+    #[test]
+    fn empty_settings_are_missing_ones() {
+        let settings =
+            Settings { database_url: Some(String::new()), source_url: Some(String::new()), ..Settings::default() };
+        assert!(matches!(settings.database_path(), Err(CliError::NoDatabase)));
+        assert!(settings.source().unwrap().is_none());
+        assert_eq!(settings.create().unwrap_err().status().code(), 2);
+    }
+
+    #[test]
+    fn a_sync_without_a_source_makes_no_database() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("green.db");
+        let settings = Settings { database_url: Some(path.display().to_string()), ..Settings::default() };
+        assert!(matches!(settings.create(), Err(CliError::Operation(OperationError::NoSource))));
+        assert!(!path.exists());
+    }
+}

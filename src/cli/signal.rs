@@ -1,0 +1,104 @@
+//! Signals that ask a run to end.
+
+use std::sync::{Arc, OnceLock};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::exit::CliError;
+
+/// A signal that asks a run to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// The line dropped.
+    Hangup,
+    /// Ctrl-C.
+    Interrupt,
+    /// The system or a supervisor ends the program.
+    Terminate,
+}
+
+impl Signal {
+    /// The system's number of it.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Hangup => 1,
+            Self::Interrupt => 2,
+            Self::Terminate => 15,
+        }
+    }
+
+    /// The system's name of it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hangup => "SIGHUP",
+            Self::Interrupt => "SIGINT",
+            Self::Terminate => "SIGTERM",
+        }
+    }
+
+    const fn kind(self) -> SignalKind {
+        match self {
+            Self::Hangup => SignalKind::hangup(),
+            Self::Interrupt => SignalKind::interrupt(),
+            Self::Terminate => SignalKind::terminate(),
+        }
+    }
+}
+
+/// Turns signals into a cancel, in tasks of their own, so that a blocked terminal or pipe does not keep them from it.
+#[derive(Debug)]
+pub(super) struct Signals {
+    first: Arc<OnceLock<Signal>>,
+    arrived: mpsc::UnboundedReceiver<Signal>,
+}
+
+impl Signals {
+    /// From now on signals cancel `cancel` instead of ending the process.
+    pub(super) fn cancel(cancel: &CancellationToken) -> Result<Self, CliError> {
+        let first = Arc::new(OnceLock::new());
+        let (sender, arrived) = mpsc::unbounded_channel();
+        for which in [Signal::Hangup, Signal::Interrupt, Signal::Terminate] {
+            if which == Signal::Hangup && hangup_is_ignored() {
+                continue;
+            }
+            let mut signals = signal(which.kind()).map_err(CliError::Start)?;
+            let (first, sender, cancel) = (first.clone(), sender.clone(), cancel.clone());
+            tokio::spawn(async move {
+                while signals.recv().await.is_some() {
+                    let _ = first.set(which);
+                    cancel.cancel();
+                    if sender.send(which).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        Ok(Self { first, arrived })
+    }
+
+    /// The first signal that came.
+    pub(super) fn first(&self) -> Option<Signal> {
+        self.first.get().copied()
+    }
+
+    /// The next signal; waits for ever while none comes.
+    pub(super) async fn next(&mut self) -> Signal {
+        match self.arrived.recv().await {
+            Some(signal) => signal,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Whether the program was started so that it outlives its terminal, as with `nohup`.
+fn hangup_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}

@@ -1,0 +1,190 @@
+//! `status`: what is live, what runs and what ran last.
+
+use super::{
+    Context,
+    exit::{CliError, ExitStatus},
+    output::{Layout, push_line},
+    sync::outcome,
+    table::{Column, Table, change, left, right, version},
+};
+use crate::{
+    report::{PublicationKind, PublicationReport, RunSummary, StatusReport},
+    text,
+};
+
+/// Shows the state of the database.
+pub(super) async fn run(context: &Context) -> Result<ExitStatus, CliError> {
+    let operations = context.settings.open_with_source()?;
+    let report = operations.status().await?;
+    context.output.report(&report, operations.clock().now(), |layout| render(&report, layout))?;
+    Ok(ExitStatus::Done)
+}
+
+const COLUMNS: [Column; 8] = [
+    left("entity"),
+    left("active").or("act"),
+    left("backup").or("bak"),
+    right("rows"),
+    right("backup rows").or("bak rows"),
+    right("change"),
+    right("snapshots").or("snap"),
+    left("published").wrapped(),
+];
+
+fn render(report: &StatusReport, layout: &Layout) -> String {
+    let mut table = Table::new(&COLUMNS);
+    for entity in &report.entities {
+        table.row([
+            entity.entity.to_string(),
+            version(entity.active_version),
+            version(entity.backup_version),
+            text::thousands(entity.active_rows),
+            entity.backup_rows.map_or_else(|| "-".to_owned(), text::thousands),
+            change(entity.diff),
+            text::thousands(entity.snapshots),
+            entity.published_at.map_or_else(|| "never".to_owned(), |at| layout.when(at)),
+        ]);
+    }
+    let database = &report.database;
+    let size = format!(
+        "{} ({} free), write-ahead log {}",
+        text::bytes(database.bytes),
+        text::bytes(database.free_bytes),
+        text::bytes(database.wal_bytes)
+    );
+    let running = report.running.as_ref().map(|run| {
+        let since = format!("since {}, {}", text::time(run.started_at), text::age(run.started_at, layout.now));
+        format!("run {} by {} (pid {}, {}) {since}", run.id, run.operator, run.operator.pid, run.trigger)
+    });
+    let lines = [
+        ("database", database.path.clone()),
+        ("size", size),
+        ("source", report.source.clone().unwrap_or_else(|| "not set".to_owned())),
+        (
+            "publication",
+            report.publication.as_ref().map_or_else(|| "none yet".to_owned(), |one| publication(one, layout)),
+        ),
+        ("running", running.unwrap_or_else(|| "nothing".to_owned())),
+        ("last run", report.last_run.as_ref().map_or_else(|| "none yet".to_owned(), |run| last_run(run, layout))),
+    ];
+    let mut answer = table.render(layout);
+    answer.push('\n');
+    for (name, value) in lines {
+        push_line(&mut answer, &format!("{name:12} {value}"));
+    }
+    answer
+}
+
+fn last_run(run: &RunSummary, layout: &Layout) -> String {
+    let at = run.finished_at.unwrap_or(run.started_at);
+    let took = run.duration_ms.map(|took| format!(" after {}", text::duration(took))).unwrap_or_default();
+    let error = run.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
+    format!("run {} {}{took}, {}, {}{error}", run.id, outcome(run), text::age(at, layout.now), text::time(at))
+}
+
+/// A publication in a few words.
+pub(super) fn publication(publication: &PublicationReport, layout: &Layout) -> String {
+    let what = match (publication.kind, publication.undoes, publication.run) {
+        (PublicationKind::Rollback, Some(undone), _) => format!("a rollback of publication {undone}"),
+        (PublicationKind::Rollback, None, _) => "a rollback".to_owned(),
+        (PublicationKind::Sync, _, Some(run)) => format!("made by run {run}"),
+        (PublicationKind::Sync, _, None) => "made by a sync".to_owned(),
+    };
+    let at = publication.published_at;
+    let (id, operator) = (publication.id, &publication.operator);
+    format!("publication {id}, {what}, by {operator}, {}, {}", text::age(at, layout.now), text::time(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::{
+        entity::Entity,
+        report::{DatabaseStatus, DiffCounts, EntityStatus, Operator, RunOutcome, Trigger},
+    };
+
+    fn report() -> StatusReport {
+        let at = Timestamp::from_second(1_700_000_000).unwrap();
+        let operator = Operator { user: "ana\u{202e}".into(), host: "box".into(), pid: 9 };
+        let never = EntityStatus {
+            entity: Entity::Boards,
+            active_version: 0,
+            backup_version: 0,
+            active_rows: 0,
+            backup_rows: None,
+            diff: None,
+            snapshots: 0,
+            published_at: None,
+            checked_at: None,
+            run_id: None,
+        };
+        let live = EntityStatus {
+            entity: Entity::Talents,
+            active_version: 2,
+            backup_version: 1,
+            active_rows: 1240,
+            backup_rows: Some(1200),
+            diff: Some(DiffCounts { added: 40, removed: 0, changed: 3 }),
+            snapshots: 3,
+            published_at: Some(at),
+            ..never.clone()
+        };
+        let last = RunSummary {
+            id: 7,
+            trigger: Trigger::Cli,
+            outcome: Some(RunOutcome::Failed),
+            started_at: at,
+            finished_at: Some(at),
+            duration_ms: Some(812),
+            operator: operator.clone(),
+            source: "http://blue".into(),
+            publication: None,
+            error: Some("boards: HTTP status 500".into()),
+        };
+        StatusReport {
+            database: DatabaseStatus { path: "green.db".into(), bytes: 1_200_000, free_bytes: 4096, wal_bytes: 0 },
+            source: None,
+            hold: None,
+            running: Some(RunSummary { id: 8, outcome: None, ..last.clone() }),
+            entities: vec![live, never],
+            last_run: Some(last),
+            publication: Some(PublicationReport {
+                id: 4,
+                kind: PublicationKind::Rollback,
+                run: None,
+                undoes: Some(3),
+                published_at: at,
+                operator,
+            }),
+        }
+    }
+
+    #[test]
+    fn tells_all_of_it() {
+        let layout = Layout::unlimited(Timestamp::from_second(1_700_000_300).unwrap());
+        assert_eq!(
+            render(&report(), &layout),
+            "\
+entity   active  backup   rows  backup rows     change  snapshots  published
+talents  v2      v1      1,240        1,200  +40 -0 ~3          3  5 min ago, 2023-11-14 22:13:20Z
+boards   -       -           0            -                     0  never
+
+database     green.db
+size         1.2 MB (4.1 kB free), write-ahead log 0 B
+source       not set
+publication  publication 4, a rollback of publication 3, by ana\\u{202e}@box, 5 min ago, 2023-11-14 22:13:20Z
+running      run 8 by ana\\u{202e}@box (pid 9, cli) since 2023-11-14 22:13:20Z, 5 min ago
+last run     run 7 failed after 812 ms, 5 min ago, 2023-11-14 22:13:20Z: boards: HTTP status 500
+"
+        );
+    }
+
+    #[test]
+    fn the_table_fits_a_small_terminal() {
+        let layout = Layout { width: Some(80), now: Timestamp::from_second(1_700_000_300).unwrap() };
+        let text = render(&report(), &layout);
+        assert!(text.lines().take(3).all(|line| line.len() <= 80), "{text}");
+    }
+}
