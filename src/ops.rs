@@ -89,7 +89,7 @@ impl Operations {
     /// Address of the source, when one is set.
     #[must_use]
     pub fn source(&self) -> Option<String> {
-        self.source.as_ref().map(|source| source.base.to_string())
+        self.source.as_ref().map(SourceConfig::shown)
     }
 
     /// Runs a full sync; see [`sync::run`].

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, fmt::Write as _};
 
 use jiff::Timestamp;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Whether `character` can move the cursor, reorder or hide text.
 ///
@@ -81,6 +82,25 @@ pub fn shorten(text: &str, longest: usize) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut short: String = text.chars().take(longest.saturating_sub(1)).collect();
+    short.push('…');
+    Cow::Owned(short)
+}
+
+/// As much of `text` as fits into so many columns of a terminal, the last one `…` when something was left out.
+#[must_use]
+pub fn fit_columns(text: &str, columns: usize) -> Cow<'_, str> {
+    if text.width() <= columns {
+        return Cow::Borrowed(text);
+    }
+    let mut short = String::new();
+    let mut used = 1;
+    for character in text.chars() {
+        used += character.width().unwrap_or(0);
+        if used > columns {
+            break;
+        }
+        short.push(character);
+    }
     short.push('…');
     Cow::Owned(short)
 }
@@ -195,6 +215,9 @@ mod tests {
     fn shortens_by_characters() {
         assert_eq!(shorten("żółw", 4), "żółw");
         assert_eq!(shorten("żółwie", 4), "żół…");
+        assert_eq!(fit_columns("日本", 4), "日本");
+        assert_eq!(fit_columns("日本語", 4), "日…");
+        assert_eq!(fit_columns("boards", 4), "boa…");
     }
 
     #[test]

@@ -58,6 +58,16 @@ impl SourceConfig {
         }
     }
 
+    /// The base address as it may be shown and stored: without a user name and password.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let mut base = self.base.clone();
+        // Err only says that an address of this kind has none.
+        let _ = base.set_username("");
+        let _ = base.set_password(None);
+        base.to_string()
+    }
+
     /// The full address of `endpoint`.
     #[must_use]
     pub fn address(&self, endpoint: Endpoint) -> Url {

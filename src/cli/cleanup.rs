@@ -70,12 +70,14 @@ fn render(report: &CleanupReport, layout: &Layout) -> String {
     for leftover in &report.leftovers {
         push_line(&mut answer, &format!("leftover table {leftover}"));
     }
-    let counts = format!(
-        "{}, {}, {}",
-        text::count(report.snapshots.len() as u64, "snapshot", "snapshots"),
-        text::count(report.leftovers.len() as u64, "leftover table", "leftover tables"),
-        text::count(report.runs, "old run", "old runs"),
-    );
+    let counts = [
+        (report.snapshots.len() as u64, "snapshot", "snapshots"),
+        (report.leftovers.len() as u64, "leftover table", "leftover tables"),
+        (report.runs, "old run", "old runs"),
+    ];
+    let counts = counts.into_iter().filter(|(number, ..)| *number > 0);
+    let counts: Vec<_> = counts.map(|(number, one, many)| text::count(number, one, many)).collect();
+    let counts = if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") };
     let freed = text::bytes(report.bytes_before.saturating_sub(report.bytes_after));
     let (before, after) = (text::bytes(report.bytes_before), text::bytes(report.bytes_after));
     let line = if report.dry_run {

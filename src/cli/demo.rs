@@ -3,6 +3,7 @@
 use super::{
     Context, console,
     exit::{CliError, ExitStatus},
+    logging,
     progress::Progress,
     settings::operator,
     sync,
@@ -25,6 +26,7 @@ pub(super) async fn run(context: &Context) -> Result<ExitStatus, CliError> {
     let operations = Operations::new(database, Some(SourceConfig::new(blue.address())), operator());
     if headless {
         let output = &context.output;
+        logging::install(context.settings.verbose);
         let progress = if output.is_json() { Progress::Quiet } else { Progress::for_people(output) };
         return sync::perform(output, &operations, false, progress).await;
     }

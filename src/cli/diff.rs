@@ -92,7 +92,7 @@ fn row(row: &RowDiff, layout: &Layout, answer: &mut String) {
     };
     push_line(answer, &format!("{sign} {}", row.id));
     // Values are written as JSON, which tells text from numbers and NULL.
-    let value = |value: &serde_json::Value| layout.fit(&value.to_string());
+    let value = |value: &serde_json::Value| layout.fit(&value.to_string(), 200);
     for column in &row.columns {
         let values = match row.change {
             RowChange::Added => value(&column.after),

@@ -39,9 +39,9 @@ impl Layout {
         }
     }
 
-    /// Outside text for a table or list: shortened for a terminal, whole elsewhere.
-    pub(super) fn fit(&self, text: &str) -> String {
-        if self.width.is_some() { text::shorten(text, 200).into_owned() } else { text.to_owned() }
+    /// Outside text for a table or list: at most `longest` characters of it for a terminal, all of it elsewhere.
+    pub(super) fn fit(&self, text: &str, longest: usize) -> String {
+        if self.width.is_some() { text::shorten(text, longest).into_owned() } else { text.to_owned() }
     }
 }
 
@@ -91,6 +91,12 @@ impl Output {
     #[must_use]
     pub const fn is_interactive(&self) -> bool {
         self.stdin_is_terminal && self.stdout_is_terminal && self.stderr_is_terminal
+    }
+
+    /// Columns of the terminal behind standard error.
+    #[expect(clippy::unused_self, reason = "whoever draws has an output")]
+    pub(super) fn stderr_width(&self) -> u16 {
+        width_of(&io::stderr())
     }
 
     /// Prints a report: as JSON, or as the text that `render` makes of it.
@@ -168,7 +174,7 @@ impl Output {
         if self.json {
             return Err(CliError::JsonDoesNotAsk { what });
         }
-        let width = self.stderr_is_terminal.then(|| width_of(&io::stderr()));
+        let width = self.stderr_is_terminal.then(|| self.stderr_width());
         let mut stderr = io::stderr().lock();
         write_whole(&mut stderr, &plan(&Layout { width, now })).map_err(CliError::Stream)?;
         if !(self.stdin_is_terminal && self.stderr_is_terminal) {

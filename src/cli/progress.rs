@@ -5,11 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{exit::CliError, output::Output};
 use crate::{
-    entity::Entity,
     sync::{EventRecord, RunState, Stage, StepState},
     text,
 };
@@ -17,11 +16,11 @@ use crate::{
 /// Most draws in a second.
 const DRAWS: u8 = 10;
 
-/// Time between two draws.
-pub(super) const DRAW_INTERVAL: Duration = Duration::from_millis(1000 / DRAWS as u64);
+/// Time between two draws; progress is told about as often.
+pub(super) const DRAW_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Steps of a bar.
-const SCALE: u64 = 1000;
+/// Columns of a bar.
+const BAR_COLUMNS: usize = 20;
 
 /// How the events of a run are told.
 #[derive(Debug)]
@@ -60,16 +59,16 @@ impl Progress {
     }
 
     /// Shows what was taken in.
-    pub(super) fn draw(&mut self) {
+    pub(super) fn draw(&self, output: &Output) {
         if let Self::Bars(bars) = self {
-            bars.draw();
+            bars.draw(output);
         }
     }
 
     /// Writes a line to standard error without disturbing the picture.
     pub(super) fn note(&self, output: &Output, line: &str) {
         match self {
-            Self::Bars(bars) => bars.all.suspend(|| output.note(line)),
+            Self::Bars(bars) => bars.bar.suspend(|| output.note(line)),
             _ => output.note(line),
         }
     }
@@ -77,7 +76,7 @@ impl Progress {
     /// Never touches the terminal again, as it is gone.
     pub(super) fn abandon(&mut self) {
         if let Self::Bars(bars) = self {
-            bars.all.set_draw_target(ProgressDrawTarget::hidden());
+            bars.bar.set_draw_target(ProgressDrawTarget::hidden());
             *self = Self::Quiet;
         }
     }
@@ -86,8 +85,7 @@ impl Progress {
     pub(super) fn end(self) -> Result<(), CliError> {
         match self {
             Self::Bars(bars) => {
-                // A terminal that is gone has no picture to take away.
-                let _ = bars.all.clear();
+                bars.bar.finish_and_clear();
                 Ok(())
             }
             Self::JsonLines(Some(error)) => Err(CliError::Stream(error)),
@@ -96,73 +94,71 @@ impl Progress {
     }
 }
 
-/// One bar an entity and one for the run.
+/// One line an entity and one for the run.
+///
+/// All lines are the message of a single bar: that is one draw for each picture, where a bar of its own for each entity
+/// would draw all of them again whenever one changes.
 #[derive(Debug)]
 pub(super) struct Bars {
-    all: MultiProgress,
-    run: Option<(RunState, ProgressBar)>,
-    steps: Vec<(Entity, ProgressBar)>,
+    bar: ProgressBar,
+    state: Option<RunState>,
     begun: Instant,
-    is_stale: bool,
 }
 
 impl Bars {
     fn new() -> Self {
-        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(DRAWS));
-        Self { all, run: None, steps: Vec::new(), begun: Instant::now(), is_stale: false }
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        if let Ok(style) = ProgressStyle::with_template("{msg}") {
+            bar.set_style(style);
+        }
+        bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(DRAWS));
+        Self { bar, state: None, begun: Instant::now() }
     }
 
     fn take(&mut self, record: &EventRecord) {
-        self.is_stale = true;
-        if let Some((state, _)) = &mut self.run {
-            return state.apply(record);
+        match &mut self.state {
+            Some(state) => state.apply(record),
+            None => self.state = RunState::begin(record),
         }
-        let Some(state) = RunState::begin(record) else { return };
-        for step in &state.steps {
-            let bar = self.bar(step.entity.name());
-            self.steps.push((step.entity, bar));
-        }
-        let bar = self.bar(&format!("run {}", state.run));
-        self.run = Some((state, bar));
     }
 
-    fn bar(&self, name: &str) -> ProgressBar {
-        let bar = ProgressBar::with_draw_target(Some(SCALE), ProgressDrawTarget::hidden());
-        if let Ok(style) = ProgressStyle::with_template("{prefix:20} [{bar:20}] {wide_msg}") {
-            bar.set_style(style.progress_chars("=> "));
+    fn draw(&self, output: &Output) {
+        let Some(state) = &self.state else { return };
+        let picture = picture(state, self.begun.elapsed(), output.stderr_width());
+        if self.bar.message() != picture {
+            self.bar.set_message(picture);
         }
-        bar.set_prefix(name.to_owned());
-        self.all.add(bar)
-    }
-
-    fn draw(&mut self) {
-        let Some((state, overall)) = &self.run else { return };
-        if self.is_stale {
-            for (step, (_, bar)) in state.steps.iter().zip(&self.steps) {
-                set(bar, step.progress().unwrap_or(0.25), &describe(step));
-            }
-            self.is_stale = false;
-        }
-        // Changes once a second, which also brings what the limit of draws held back.
-        let seconds = self.begun.elapsed().as_secs();
-        set(overall, state.progress(), &format!("{seconds} s"));
     }
 }
 
-fn set(bar: &ProgressBar, progress: f64, message: &str) {
+/// The run as lines of at most `width` columns, without a line feed at the end.
+fn picture(state: &RunState, elapsed: Duration, width: u16) -> String {
+    let line = |name: &str, progress: f64, said: &str| {
+        // One column stays free, as some terminals wrap after the last one.
+        let width = usize::from(width.saturating_sub(1));
+        text::fit_columns(&format!("{name:20} {} {}", bar(progress), text::clean(said)), width).into_owned()
+    };
+    // A body of unknown size counts as half there.
+    let steps = state.steps.iter().map(|step| {
+        let progress = step.progress().unwrap_or(0.25);
+        line(step.entity.name(), progress, &describe(step))
+    });
+    let run = line(&format!("run {}", state.run), state.progress(), &format!("{} s", elapsed.as_secs()));
+    steps.chain([run]).collect::<Vec<_>>().join("\n")
+}
+
+/// A bar for a share of 0 to 1.
+fn bar(progress: f64) -> String {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         clippy::cast_precision_loss,
-        reason = "0 to 1000"
+        reason = "0 to 1 of a few columns"
     )]
-    let position = (progress.clamp(0.0, 1.0) * SCALE as f64) as u64;
-    if bar.message() != message {
-        bar.set_message(message.to_owned());
-    }
-    if bar.position() != position {
-        bar.set_position(position);
-    }
+    let done = (progress.clamp(0.0, 1.0) * BAR_COLUMNS as f64) as usize;
+    let head = if done < BAR_COLUMNS && progress > 0.0 { ">" } else { "" };
+    let bar = format!("{}{head}", "=".repeat(done));
+    format!("[{bar:BAR_COLUMNS$}]")
 }
 
 /// What is said of a step beside its bar.
@@ -175,10 +171,59 @@ fn describe(step: &StepState) -> String {
             format!("{stage} {}, attempt {}", text::bytes(step.bytes), step.attempts)
         }
         Stage::Fetching | Stage::Staged => format!("{stage} {}", text::bytes(step.bytes)),
-        Stage::Retrying | Stage::Failed => format!("{stage}: {}", text::clean(error)),
-        Stage::Loading => format!("{stage} {} records", text::thousands(step.records)),
+        Stage::Retrying | Stage::Failed => format!("{stage}: {error}"),
+        Stage::Loading => format!("{stage} {}", text::count(step.records, "record", "records")),
         Stage::Ready | Stage::Unchanged | Stage::Published => {
-            format!("{stage} {} rows", text::thousands(step.rows))
+            format!("{stage} {}", text::count(step.rows, "row", "rows"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        entity::{Endpoint, Entity},
+        report::{Operator, Trigger},
+        sync::{RunEvent, event::EntityBefore},
+    };
+
+    #[test]
+    fn bars_fill_up() {
+        assert_eq!(bar(0.0), "[                    ]");
+        assert_eq!(bar(0.01), "[>                   ]");
+        assert_eq!(bar(0.5), "[==========>         ]");
+        assert_eq!(bar(1.0), "[====================]");
+    }
+
+    #[test]
+    fn the_picture_keeps_to_the_width_and_shows_no_control_characters() {
+        let record = |event| EventRecord { run: 7, seq: 1, at: jiff::Timestamp::UNIX_EPOCH, event };
+        let before = |entity| EntityBefore { entity, active_version: 1, backup_version: 0, rows: 5 };
+        let mut state = RunState::begin(&record(RunEvent::Started {
+            trigger: Trigger::Cli,
+            operator: Operator { user: "ana".into(), host: "box".into(), pid: 1 },
+            source: "http://blue".into(),
+            based_on: None,
+            entities: [Entity::Talents, Entity::Boards].map(before).to_vec(),
+        }))
+        .unwrap();
+        state.apply(&record(RunEvent::Unchanged { entity: Entity::Talents }));
+        state.apply(&record(RunEvent::AttemptFailed {
+            endpoint: Endpoint::Boards,
+            attempt: 1,
+            bytes: 0,
+            status: None,
+            error: "\u{1b}[2J a long story".into(),
+            excerpt: None,
+            retry_in_ms: Some(900),
+        }));
+        assert_eq!(
+            picture(&state, Duration::from_millis(2900), 68),
+            "\
+talents              [====================] unchanged 5 rows
+boards               [                    ] retrying: \\x1b[2J a lo…
+run 7                [==========>         ] 2 s"
+        );
     }
 }

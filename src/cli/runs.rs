@@ -72,10 +72,10 @@ fn render(runs: &[RunSummary], layout: &Layout) -> String {
             run.id.to_string(),
             outcome(run).to_owned(),
             run.trigger.to_string(),
-            text::time(run.started_at),
+            layout.when(run.started_at),
             run.duration_ms.map_or_else(|| "-".to_owned(), text::duration),
             run.publication.map_or_else(|| "-".to_owned(), |id| id.to_string()),
-            layout.fit(&format!("{}{error}", run.operator)),
+            layout.fit(&format!("{}{error}", run.operator), 100),
         ]);
     }
     table.render(layout)
@@ -124,7 +124,8 @@ fn attempts(attempts: &[AttemptReport], layout: &Layout) -> String {
     let mut table = Table::new(&ATTEMPTS);
     for attempt in attempts {
         let mut error = attempt.error.clone().unwrap_or_default();
-        if let Some(excerpt) = &attempt.excerpt {
+        // The message of a bad status quotes it already.
+        if let Some(excerpt) = attempt.excerpt.as_ref().filter(|_| attempt.status.is_none()) {
             error = format!("{error}; it began with: {excerpt}");
         }
         table.row([
@@ -133,7 +134,7 @@ fn attempts(attempts: &[AttemptReport], layout: &Layout) -> String {
             text::time(attempt.finished_at),
             attempt.status.map_or_else(|| "-".to_owned(), |status| status.to_string()),
             text::bytes(attempt.bytes),
-            layout.fit(&error),
+            layout.fit(&error, 200),
         ]);
     }
     table.render(layout)
@@ -150,7 +151,7 @@ fn quarantine(records: &[QuarantineReport], layout: &Layout) -> String {
             Some(column) => format!("kept without {column}: {}", record.reason),
             None => record.reason.clone(),
         };
-        table.row([record.entity.to_string(), position, layout.fit(&reason), layout.fit(&record.record)]);
+        table.row([record.entity.to_string(), position, layout.fit(&reason, 200), layout.fit(&record.record, 200)]);
     }
     table.render(layout)
 }
@@ -187,8 +188,8 @@ mod tests {
         assert_eq!(
             render(&[summary()], &layout),
             "\
-run  outcome  trigger  started                 took  publication  by, error
-  7  failed   cli      1970-01-01 00:00:00Z  812 ms            -  ana@box: boards: HTTP status 500
+run  outcome  trigger  started                           took  publication  by, error
+  7  failed   cli      just now, 1970-01-01 00:00:00Z  812 ms            -  ana@box: boards: HTTP status 500
 "
         );
     }
@@ -202,9 +203,9 @@ run  outcome  trigger  started                 took  publication  by, error
                 endpoint: Endpoint::Boards,
                 attempt: 3,
                 finished_at: Timestamp::UNIX_EPOCH,
-                status: Some(500),
+                status: None,
                 bytes: 12,
-                error: Some("HTTP status 500".into()),
+                error: Some("expected a JSON list".into()),
                 excerpt: Some("<html>\u{1b}[2J".into()),
             }],
             quarantine: vec![QuarantineReport {
@@ -218,7 +219,7 @@ run  outcome  trigger  started                 took  publication  by, error
         };
         let text = one(&report, &Layout::unlimited(Timestamp::UNIX_EPOCH));
         assert!(text.starts_with("run 7 failed after 812 ms\n"), "{text}");
-        assert!(text.contains("500   12 B  HTTP status 500; it began with: <html>\\x1b[2J\n"), "{text}");
+        assert!(text.contains("-   12 B  expected a JSON list; it began with: <html>\\x1b[2J\n"), "{text}");
         assert!(text.contains("boardstalents     4.2  id is missing  {\"x\": \"\\u{202e}\"}\n"), "{text}");
     }
 }

@@ -15,11 +15,12 @@ use crate::{
 
 /// Options that every command takes, before or after its name.
 #[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Global options")]
 pub struct Settings {
     /// The database: a path, or `file:` and a path as Prisma writes it
     #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<String>,
-    /// Base address of NowRepBlue, such as <https://blue.example.com>
+    /// Base address of NowRepBlue, such as `https://blue.example.com`
     #[arg(long, global = true, env = "SOURCE_API_URL", hide_env_values = true, value_name = "URL")]
     pub source_url: Option<String>,
     /// Print exactly one JSON object on standard output

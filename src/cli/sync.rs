@@ -18,6 +18,9 @@ use crate::{
     text,
 };
 
+/// What has to be said of every run that did not publish.
+const NOTHING_SWITCHED: &str = "nothing was switched";
+
 /// Arguments of `sync`.
 #[derive(Args, Clone, Copy, Debug)]
 #[command(after_help = "\
@@ -83,7 +86,7 @@ pub(super) async fn perform(
                 told_of_signal = true;
             }
             result = &mut run => break result,
-            _ = draws.tick(), if progress.is_drawn() => progress.draw(),
+            _ = draws.tick(), if progress.is_drawn() => progress.draw(output),
         }
     };
     while let Ok(record) = events.try_recv() {
@@ -134,7 +137,8 @@ const COLUMNS: [Column; 9] = [
 /// The report as text.
 fn render(report: &SyncReport, layout: &Layout) -> String {
     let sentences = failures(&report.entities);
-    let end = if sentences.is_empty() { summary(report) } else { ended(&report.run) };
+    let end =
+        if sentences.is_empty() { summary(report) } else { format!("{}; {NOTHING_SWITCHED}", ended(&report.run)) };
     format!("{}{sentences}{end}\n", steps(&report.entities, layout))
 }
 
@@ -184,7 +188,12 @@ fn summary(report: &SyncReport) -> String {
             format!("{}: {switched} switched{publication}", ended(run))
         }
         Some(RunOutcome::Unchanged) => format!("{}: the source sent what is live already", ended(run)),
-        _ => format!("{}: {}", ended(run), run.error.as_deref().unwrap_or("no reason given")),
+        _ => {
+            let error = run.error.as_deref().unwrap_or("no reason given");
+            let nothing =
+                if error.contains(NOTHING_SWITCHED) { String::new() } else { format!("; {NOTHING_SWITCHED}") };
+            format!("{}: {error}{nothing}", ended(run))
+        }
     };
     text::clean(&line).into_owned()
 }
@@ -192,11 +201,7 @@ fn summary(report: &SyncReport) -> String {
 /// How a run ended and after what time.
 fn ended(run: &RunSummary) -> String {
     let took = run.duration_ms.map(|took| format!(" after {}", text::duration(took))).unwrap_or_default();
-    let nothing = match run.outcome {
-        Some(RunOutcome::Published) | None => "",
-        _ => ", nothing was switched",
-    };
-    format!("run {} {}{took}{nothing}", run.id, outcome(run))
+    format!("run {} {}{took}", run.id, outcome(run))
 }
 
 /// How a run ended, or that it did not.
@@ -273,8 +278,11 @@ run 7 published after 812 ms: 1 entity switched, publication 3
         let layout = Layout { width: Some(80), ..Layout::unlimited(jiff::Timestamp::UNIX_EPOCH) };
         let text = render(&report, &layout);
         assert!(text.contains("mediatags_junction: HTTP status 500\\nafter 3 attempts\n"), "{text}");
-        assert!(text.ends_with("\nrun 7 failed after 812 ms, nothing was switched\n"), "{text}");
-        assert!(summary(&report).ends_with("switched: boards: HTTP status 500 after 3 attempts\\x1b[2J"));
+        assert!(text.ends_with("\nrun 7 failed after 812 ms; nothing was switched\n"), "{text}");
+        assert!(
+            summary(&report)
+                .ends_with("812 ms: boards: HTTP status 500 after 3 attempts\\x1b[2J; nothing was switched")
+        );
         assert!(text.lines().take(3).all(|line| line.len() <= 80), "{text}");
     }
 

@@ -59,7 +59,7 @@ impl Emitter {
         let event = RunEvent::Started {
             trigger: request.trigger,
             operator: request.operator.clone(),
-            source: context.client.config().base.to_string(),
+            source: context.client.config().shown(),
             based_on: session.base(),
             entities: entities.collect(),
         };
@@ -89,10 +89,14 @@ impl Emitter {
 
     /// Tells an event.
     pub(super) fn emit(&self, event: RunEvent) {
+        self.emit_at(self.now(), event);
+    }
+
+    fn emit_at(&self, at: Timestamp, event: RunEvent) {
         // The lock is held while the event is passed on, so that all consumers see the order of the numbers.
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.seq += 1;
-        let record = EventRecord { run: self.session.run(), seq: inner.seq, at: self.now(), event };
+        let record = EventRecord { run: self.session.run(), seq: inner.seq, at, event };
         inner.state.apply(&record);
         self.pass_on(record);
     }
@@ -136,16 +140,15 @@ impl Emitter {
         error: Option<String>,
         retention: Retention,
     ) -> Result<SyncReport, GreenError> {
+        let at = self.now();
         let report = {
-            let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
             let event = RunEvent::Ended { outcome, error: error.clone() };
-            let record = EventRecord { run: self.session.run(), seq: inner.seq + 1, at: self.now(), event };
             let mut ended = inner.state.clone();
-            ended.apply(&record);
-            inner.state = ended;
-            inner.state.report()
+            ended.apply(&EventRecord { run: self.session.run(), seq: inner.seq + 1, at, event });
+            ended.report()
         };
-        let end = RunEnd { outcome, error: error.clone(), at: self.now(), steps: report.entities.clone() };
+        let end = RunEnd { outcome, error: error.clone(), at, steps: report.entities.clone() };
         match self.session.end(end, retention).await {
             Ok(true) => {}
             Ok(false) => tracing::warn!(
@@ -161,7 +164,7 @@ impl Emitter {
             Err(failure) => return Err(failure),
         }
         // Told last: who hears of the end finds the run recorded and the lock about to be free.
-        self.emit(RunEvent::Ended { outcome, error });
+        self.emit_at(at, RunEvent::Ended { outcome, error });
         Ok(report)
     }
 }

@@ -286,7 +286,8 @@ impl fmt::Display for RunEvent {
             Self::LoadFailed { entity, error } => write!(out, "{entity}: {error}"),
             Self::Published { publication, switches, duration_ms } => {
                 let count = switches.len();
-                write!(out, "publication {publication}: {count} entities switched in {duration_ms} ms")
+                let noun = if count == 1 { "entity" } else { "entities" };
+                write!(out, "publication {publication}: {count} {noun} switched in {duration_ms} ms")
             }
             Self::Ended { outcome, error } => match error {
                 Some(error) => write!(out, "{outcome}: {error}"),

@@ -73,7 +73,7 @@ pub async fn run(
 ) -> Result<SyncReport, GreenError> {
     let start = RunStart {
         trigger: request.trigger,
-        source: context.client.config().base.to_string(),
+        source: context.client.config().shown(),
         operator: request.operator.clone(),
         at: context.clock.now(),
     };
@@ -114,7 +114,7 @@ impl Run {
     async fn execute(&self) -> (RunOutcome, Option<String>) {
         let (prepared, failures) = self.prepare().await;
         if self.cancel.is_cancelled() {
-            return (RunOutcome::Cancelled, Some("cancelled by the operator; nothing was switched".to_owned()));
+            return (RunOutcome::Cancelled, Some("cancelled before its publish; nothing was switched".to_owned()));
         }
         if !failures.is_empty() {
             return (RunOutcome::Failed, Some(failures.join("; ")));
