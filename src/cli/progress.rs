@@ -184,7 +184,7 @@ mod tests {
     use super::*;
     use crate::{
         entity::{Endpoint, Entity},
-        report::{Operator, Trigger},
+        report::{Operator, RecordCounts, Trigger},
         sync::{RunEvent, event::EntityBefore},
     };
 
@@ -199,7 +199,8 @@ mod tests {
     #[test]
     fn the_picture_keeps_to_the_width_and_shows_no_control_characters() {
         let record = |event| EventRecord { run: 7, seq: 1, at: jiff::Timestamp::UNIX_EPOCH, event };
-        let before = |entity| EntityBefore { entity, active_version: 1, backup_version: 0, rows: 5 };
+        let made_from = RecordCounts::default();
+        let before = |entity| EntityBefore { entity, active_version: 1, backup_version: 0, rows: 5, made_from };
         let mut state = RunState::begin(&record(RunEvent::Started {
             trigger: Trigger::Cli,
             operator: Operator { user: "ana".into(), host: "box".into(), pid: 1 },
