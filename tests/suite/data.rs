@@ -79,8 +79,7 @@ impl Maker {
             let id = self.id("t", place);
             let first = format!("{first}{}", self.seed);
             let number = i64::try_from(self.seed).unwrap() * 100 + i64::try_from(place).unwrap();
-            let mut talent =
-                json!({"id": id, "firstName": first, "lastName": last, "talentUserNumber": number, "extra": [{}, null]});
+            let mut talent = json!({"id": id, "firstName": first, "lastName": last, "talentUserNumber": number, "extra": [{}, null]});
             if place == 1 {
                 talent["talentUserNumber"] = Json::from(number.to_string());
             }
@@ -100,8 +99,17 @@ impl Maker {
                 _ => "Unknown",
             };
             self.send(Endpoint::Talents, talent);
-            let row =
-                vec![text(id), text(first), text(last), Value::Integer(number), bio, image, gender, pronouns, text(kind)];
+            let row = vec![
+                text(id),
+                text(first),
+                text(last),
+                Value::Integer(number),
+                bio,
+                image,
+                gender,
+                pronouns,
+                text(kind),
+            ];
             self.expect(Entity::Talents, row);
         }
     }
@@ -226,7 +234,8 @@ impl Maker {
                 stored
             };
             row.extend(reals.iter().enumerate().map(|(turn, name)| real(turn + place, name)));
-            let mut rest: Vec<_> = more_reals.iter().enumerate().map(|(turn, name)| real(turn + place + 2, name)).collect();
+            let mut rest: Vec<_> =
+                more_reals.iter().enumerate().map(|(turn, name)| real(turn + place + 2, name)).collect();
             row.push(self.optional(&mut taken, "heightFtIn", place, "5'10\"", false));
             row.append(&mut rest);
             row.push(self.optional(&mut taken, "eyeColor", 0, "green", false));

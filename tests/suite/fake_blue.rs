@@ -104,7 +104,8 @@ impl Fault {
     pub(crate) fn retry_after_date(status: u16, later: Duration) -> Self {
         // Any clock will do, as the answer tells it; one that is far off shows that it is looked at.
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-        let headers = vec![("date", httpdate::fmt_http_date(now)), ("retry-after", httpdate::fmt_http_date(now + later))];
+        let headers =
+            vec![("date", httpdate::fmt_http_date(now)), ("retry-after", httpdate::fmt_http_date(now + later))];
         Self::Status(status, headers, String::new())
     }
 
@@ -272,9 +273,10 @@ async fn serve(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let moved = plain != path;
     let run = headers.get("x-greenroom-run").cloned();
     let (body, fault) = shared.change(|state| {
-        let same = state.requests.iter().filter(|request| {
-            request.endpoint == endpoint && request.headers.get("x-greenroom-run") == run.as_ref()
-        });
+        let same = state
+            .requests
+            .iter()
+            .filter(|request| request.endpoint == endpoint && request.headers.get("x-greenroom-run") == run.as_ref());
         let attempt = u32::try_from(same.count()).unwrap() + 1;
         state.requests.push(Request { endpoint, attempt, path: path.clone(), headers });
         let body = endpoint.and_then(|endpoint| state.bodies.get(&endpoint)).cloned();

@@ -63,8 +63,10 @@ fn version_is_as_agreed(connection: &Connection, contract: &Contract, version: i
     let indexes = format!("SELECT name FROM pragma_index_list('{table}') WHERE origin = 'c'");
     let mut found: Vec<(bool, Vec<String>)> = Vec::new();
     for name in strings(connection, &indexes) {
-        let unique = number(connection, &format!("SELECT \"unique\" FROM pragma_index_list('{table}') WHERE name = '{name}'"));
-        let partial = number(connection, &format!("SELECT partial FROM pragma_index_list('{table}') WHERE name = '{name}'"));
+        let unique =
+            number(connection, &format!("SELECT \"unique\" FROM pragma_index_list('{table}') WHERE name = '{name}'"));
+        let partial =
+            number(connection, &format!("SELECT partial FROM pragma_index_list('{table}') WHERE name = '{name}'"));
         assert_eq!(partial, 0, "{name}");
         let columns = strings(connection, &format!("SELECT name FROM pragma_index_info('{name}') ORDER BY seqno"));
         found.push((unique == 1, columns));
@@ -109,7 +111,8 @@ fn view_reads_what_metadata_says(connection: &Connection, contract: &Contract) {
 /// Every row of the staging tables belongs to exactly one snapshot, and SQLite's JSON functions read all of them.
 fn snapshots_are_whole(connection: &Connection) {
     assert_eq!(number(connection, "SELECT count(*) FROM sync_snapshots WHERE NOT complete"), 0);
-    let tables = strings(connection, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE '%\\_json' ESCAPE '\\'");
+    let tables =
+        strings(connection, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE '%\\_json' ESCAPE '\\'");
     assert_eq!(tables.len(), 9, "{tables:?}");
     for table in &tables {
         let entity = table.strip_suffix("_json").unwrap();
@@ -130,10 +133,17 @@ fn snapshots_are_whole(connection: &Connection) {
 }
 
 fn runs_are_told_to_the_end(connection: &Connection) {
-    let none = |what: &str, sql: &str| assert_eq!(number(connection, &format!("SELECT count(*) FROM {sql}")), 0, "{what}");
+    let none =
+        |what: &str, sql: &str| assert_eq!(number(connection, &format!("SELECT count(*) FROM {sql}")), 0, "{what}");
     none("runs without an end", "sync_runs WHERE outcome IS NULL OR finished_at IS NULL OR finished_at < started_at");
-    none("runs with a publication that did not publish, or without one that did", "sync_runs WHERE (outcome = 'published') <> (publication IS NOT NULL)");
-    none("runs that failed without a word", "sync_runs WHERE (outcome IN ('published', 'unchanged')) <> (error IS NULL)");
+    none(
+        "runs with a publication that did not publish, or without one that did",
+        "sync_runs WHERE (outcome = 'published') <> (publication IS NOT NULL)",
+    );
+    none(
+        "runs that failed without a word",
+        "sync_runs WHERE (outcome IN ('published', 'unchanged')) <> (error IS NULL)",
+    );
     none(
         "publications that are of another run",
         "sync_runs AS r JOIN sync_publications AS p ON p.id = r.publication WHERE p.run_id <> r.id OR p.kind <> 'sync'",
@@ -143,8 +153,14 @@ fn runs_are_told_to_the_end(connection: &Connection) {
         "sync_runs AS r WHERE outcome <> 'interrupted' AND (SELECT count(*) FROM sync_steps WHERE run_id = r.id) <> 10",
     );
     none("steps without an outcome", "sync_steps WHERE outcome IS NULL");
-    none("steps that do not balance", "sync_steps WHERE outcome IN ('ready', 'published') AND records <> rows + duplicates + quarantined");
-    none("failed steps without a word, or others with one", "sync_steps WHERE (outcome = 'failed') AND (error IS NULL)");
+    none(
+        "steps that do not balance",
+        "sync_steps WHERE outcome IN ('ready', 'published') AND records <> rows + duplicates + quarantined",
+    );
+    none(
+        "failed steps without a word, or others with one",
+        "sync_steps WHERE (outcome = 'failed') AND (error IS NULL)",
+    );
     none(
         "steps that were published and are in no publication, or the other way round",
         "sync_steps AS s JOIN sync_runs AS r ON r.id = s.run_id WHERE (s.outcome = 'published') <> EXISTS \
@@ -158,9 +174,11 @@ fn runs_are_told_to_the_end(connection: &Connection) {
           WHERE q.run_id = s.run_id AND q.entity = s.entity)",
     );
     none("passing events", "sync_events WHERE passing");
-    none("events, attempts or quarantine of runs that are gone",
+    none(
+        "events, attempts or quarantine of runs that are gone",
         "(SELECT run_id FROM sync_events UNION SELECT run_id FROM sync_attempts UNION SELECT run_id FROM sync_steps \
-          UNION SELECT run_id FROM sync_quarantine) WHERE run_id NOT IN (SELECT id FROM sync_runs)");
+          UNION SELECT run_id FROM sync_quarantine) WHERE run_id NOT IN (SELECT id FROM sync_runs)",
+    );
     let untold: BTreeSet<_> = query(
         connection,
         "SELECT r.id, r.outcome, (SELECT json_extract(event, '$.outcome') FROM sync_events AS e WHERE e.run_id = r.id \

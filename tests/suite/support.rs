@@ -83,15 +83,13 @@ impl Rig {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("green.db");
         let mut source = SourceConfig::new(blue.base());
-        source.retry =
-            RetryPolicy { attempts: 3, first: Duration::from_millis(1), longest: Duration::from_millis(2) };
+        source.retry = RetryPolicy { attempts: 3, first: Duration::from_millis(1), longest: Duration::from_millis(2) };
         tune(&mut source);
         let database = Database::create_or_open(&path).unwrap();
         let operator = Operator { user: "ana".to_owned(), host: "box".to_owned(), pid: 4711 };
         // A clock that moves whenever it is looked at shows where it is looked at twice for the same thing.
         let now = AtomicI64::new(1_700_000_000_000);
-        let clock =
-            Clock::from_fn(move || Timestamp::from_millisecond(now.fetch_add(7, Ordering::Relaxed)).unwrap());
+        let clock = Clock::from_fn(move || Timestamp::from_millisecond(now.fetch_add(7, Ordering::Relaxed)).unwrap());
         let operations = Operations::new(database, Some(source), operator).with_seams(clock, Arc::new(|| 0.5));
         Self { blue, operations, path, _folder: folder }
     }

@@ -25,8 +25,11 @@ async fn the_first_sync_fills_all_ten_views() {
     rig.assert_versions((1, 0));
     for step in &ran.report.entities {
         let rows = data.rows(step.entity).len() as u64;
-        let told = (step.outcome, step.attempts, step.rows, step.rows_before, step.duplicates, step.quarantined, step.notes);
-        assert_eq!(told, (Some(StepOutcome::Published), 1, rows, 0, 0, 0, 0), "{}", step.entity);
+        // Seven tags are told, three of them differ.
+        let again = if step.entity == Entity::MediaTags { 4 } else { 0 };
+        assert_eq!((step.outcome, step.attempts), (Some(StepOutcome::Published), 1), "{}", step.entity);
+        assert_eq!((step.records, step.rows, step.rows_before), (rows + again, rows, 0), "{}", step.entity);
+        assert_eq!((step.duplicates, step.quarantined, step.notes), (again, 0, 0), "{}", step.entity);
         assert_eq!(step.diff.map(|diff| (diff.added, diff.removed, diff.changed)), Some((rows, 0, 0)));
         assert_eq!(step.bytes, data.body(step.entity.endpoint(), Envelope::Data).len() as u64);
     }
@@ -61,7 +64,7 @@ async fn versions_alternate_and_only_what_changed_is_switched() {
         };
         assert_eq!((step.outcome, step.active_version, step.backup_version), (Some(outcome), versions.0, versions.1));
         assert_eq!(rig.versions(step.entity), versions, "{}", step.entity);
-        assert_eq!(step.rows, first.rows(step.entity).len() as u64, "{}", step.entity);
+        assert_eq!(step.rows, boards.rows(step.entity).len() as u64, "{}", step.entity);
     }
     let after = rig.picture();
     for entity in Entity::ALL {
