@@ -176,7 +176,8 @@ fn write_step(connection: &Connection, run: RunId, step: &StepReport) -> Result<
 /// Marks runs without an outcome as interrupted; to be called by the owner of the run lock only.
 pub(super) fn interrupt_dead(connection: &Connection, at: Timestamp) -> Result<Vec<RunId>, GreenError> {
     let doing = "recording that a run was interrupted";
-    let passing = "DELETE FROM sync_events WHERE passing AND run_id IN (SELECT id FROM sync_runs WHERE outcome IS NULL)";
+    let passing =
+        "DELETE FROM sync_events WHERE passing AND run_id IN (SELECT id FROM sync_runs WHERE outcome IS NULL)";
     connection.execute(passing, []).doing(doing)?;
     let mut update = connection
         .prepare("UPDATE sync_runs SET outcome = ?1, finished_at = ?2, error = ?3 WHERE outcome IS NULL RETURNING id")
