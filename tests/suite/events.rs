@@ -3,7 +3,7 @@
 use greenroom::{
     entity::{Endpoint, Entity},
     ops::OperationError,
-    report::{RunOutcome, SyncReport},
+    report::{RunOutcome, StepOutcome, SyncReport},
     sync::{EventRecord, RunEvent, RunState},
 };
 use rusqlite::types::Value;
@@ -40,7 +40,13 @@ async fn assert_told_alike(rig: &Rig, ran: &Ran) {
     let kept = journal(rig, ran.report.run.id);
     let lasting: Vec<_> = ran.events.iter().filter(|record| !record.event.is_passing()).cloned().collect();
     assert_eq!(kept, lasting);
-    assert_eq!(fold(&kept), ran.report, "the journal folded");
+    // How far a step came that was given up is told by passing events only.
+    let settled = |mut report: SyncReport| {
+        let given_up = report.entities.iter_mut().filter(|step| step.outcome == Some(StepOutcome::Skipped));
+        given_up.for_each(|step| (step.bytes, step.records) = (0, 0));
+        report
+    };
+    assert_eq!(settled(fold(&kept)), settled(ran.report.clone()), "the journal folded");
     let told = rig.operations.run(ran.report.run.id).await.unwrap();
     assert_eq!((told.run, told.entities), (ran.report.run.clone(), ran.report.entities.clone()), "the run's record");
     assert_eq!(rig.operations.runs(1).await.unwrap(), std::slice::from_ref(&ran.report.run));
