@@ -339,8 +339,8 @@ impl Data {
     }
 
     /// The same with another list at `endpoint`; the rows of what it feeds are not known then.
-    pub(crate) fn with(mut self, endpoint: Endpoint, list: Json) -> Self {
-        self.lists.insert(endpoint, list.as_array().unwrap().clone());
+    pub(crate) fn with(mut self, endpoint: Endpoint, list: Vec<Json>) -> Self {
+        self.lists.insert(endpoint, list);
         for entity in endpoint.entities() {
             self.rows.remove(entity);
         }
@@ -354,11 +354,6 @@ impl Data {
             self.rows.insert(*entity, other.rows[entity].clone());
         }
         self
-    }
-
-    /// The list of `endpoint`.
-    pub(crate) fn list(&self, endpoint: Endpoint) -> &[Json] {
-        &self.lists[&endpoint]
     }
 
     /// The body of `endpoint` in one of the three envelopes.

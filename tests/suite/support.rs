@@ -168,8 +168,7 @@ impl Rig {
         let transaction = connection.transaction().unwrap();
         let views = Entity::ALL.into_iter().map(|entity| {
             let all = format!("SELECT * FROM {entity}_current");
-            let columns: Vec<String> =
-                transaction.prepare(&all).unwrap().column_names().into_iter().map(str::to_owned).collect();
+            let columns: Vec<String> = transaction.prepare(&all).unwrap().column_names().map(str::to_owned).collect();
             let values = columns.iter().map(|name| format!("\"{name}\", typeof(\"{name}\")")).collect::<Vec<_>>();
             let rows = query(&transaction, &format!("SELECT {} FROM {entity}_current", values.join(", ")));
             (entity, (columns, rows))
@@ -251,7 +250,7 @@ impl Running {
     /// Waits for an event, and hands it out.
     pub(crate) async fn until(&mut self, wanted: impl Fn(&RunEvent) -> bool) -> RunEvent {
         loop {
-            let record = in_time("an event", self.events.recv()).await.expect("the run to go on");
+            let record = in_time("an event", self.events.recv()).await.unwrap();
             self.seen.push(record.clone());
             if wanted(&record.event) {
                 return record.event;
