@@ -48,6 +48,21 @@ struct Board {
     seen: Mutex<Vec<(u64, u64)>>,
     changed: Condvar,
     done: AtomicBool,
+    /// A reader saw what it must not see.
+    failed: AtomicBool,
+}
+
+/// Tells of a reader that panics, so that nobody waits for it.
+struct Alarm(Arc<Board>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.failed.store(true, Ordering::Release);
+            drop(self.0.seen.lock());
+            self.0.changed.notify_all();
+        }
+    }
 }
 
 /// Number of rows, least and greatest generation of a view.
@@ -94,6 +109,7 @@ fn look(connection: &mut Connection, kind: Kind, rows: &[u64]) -> u64 {
 fn reader(rig: &Rig, board: &Arc<Board>, place: usize, kind: Kind, rows: Vec<u64>) -> thread::JoinHandle<Tally> {
     let (path, board) = (rig.path.clone(), board.clone());
     thread::spawn(move || {
+        let _alarm = Alarm(board.clone());
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags).unwrap();
         connection.busy_timeout(Duration::ZERO).unwrap();
@@ -114,12 +130,14 @@ fn reader(rig: &Rig, board: &Arc<Board>, place: usize, kind: Kind, rows: Vec<u64
     })
 }
 
-/// Waits until each reader has seen `generation`; a reader that panicked is found by the caller's time limit.
+/// Waits until each reader has seen `generation`.
 fn until_all_saw(board: &Board, generation: u64) {
     let seen = board.seen.lock().unwrap();
     let limit = Duration::from_mins(2);
-    let behind = |seen: &mut Vec<(u64, u64)>| seen.iter().any(|(newest, _)| *newest != generation);
+    let failed = || board.failed.load(Ordering::Acquire);
+    let behind = |seen: &mut Vec<(u64, u64)>| !failed() && seen.iter().any(|(newest, _)| *newest != generation);
     let (seen, waited) = board.changed.wait_timeout_while(seen, limit, behind).unwrap();
+    assert!(!failed(), "a reader failed, see above");
     assert!(!waited.timed_out(), "not every reader saw generation {generation}: {seen:?}");
 }
 
