@@ -65,6 +65,14 @@ pub(super) fn checkpoint(connection: &Connection) -> Result<bool, GreenError> {
         .doing("truncating the write-ahead log")
 }
 
+/// Gives up to [`VACUUM_STEP`] pages back in one transaction. The statement gives back one page each time that it is stepped.
+fn vacuum_step(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({VACUUM_STEP})"))?;
+    let mut steps = statement.query([])?;
+    while steps.next()?.is_some() {}
+    Ok(())
+}
+
 fn give_space_back(connection: &Connection) -> Result<(), GreenError> {
     let doing = "giving space back";
     let free = || connection.query_row("PRAGMA freelist_count", [], |row| row.get::<_, u64>(0)).doing(doing);
@@ -74,7 +82,7 @@ fn give_space_back(connection: &Connection) -> Result<(), GreenError> {
     }
     let mut left = free()?;
     while left > 0 {
-        connection.execute_batch(&format!("PRAGMA incremental_vacuum({VACUUM_STEP})")).doing(doing)?;
+        vacuum_step(connection).doing(doing)?;
         let now = free()?;
         if now >= left {
             break;
@@ -120,5 +128,26 @@ impl Database {
         checkpoint(&connection)?;
         let bytes_after = self.file_status(&connection)?.bytes;
         Ok(CleanupReport { dry_run: false, snapshots, leftovers, runs, bytes_before, bytes_after })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gives_many_pages_back_in_one_transaction() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = Connection::open(folder.path().join("green.db")).unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA auto_vacuum = INCREMENTAL; CREATE TABLE t (body); INSERT INTO t VALUES (zeroblob(4000000)); \
+                 DELETE FROM t;",
+            )
+            .unwrap();
+        let free = || connection.query_row("PRAGMA freelist_count", [], |row| row.get::<_, u64>(0)).unwrap();
+        assert!((500..VACUUM_STEP).contains(&free()));
+        vacuum_step(&connection).unwrap();
+        assert_eq!(free(), 0);
     }
 }

@@ -55,6 +55,8 @@ pub struct RunEnd {
     pub at: Timestamp,
     /// All its steps.
     pub steps: Vec<StepReport>,
+    /// Its last event.
+    pub event: JournalEntry,
 }
 
 /// Writes down that a run begins, based on the newest publication.
@@ -90,10 +92,7 @@ pub(super) fn begin(
 pub(super) fn record(connection: &mut Connection, run: RunId, entry: &JournalEntry) -> Result<(), GreenError> {
     let doing = "recording an event";
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
-    transaction
-        .prepare_cached("INSERT INTO sync_events (run_id, seq, at, passing, event) VALUES (?1, ?2, ?3, ?4, ?5)")
-        .and_then(|mut insert| insert.execute(params![run, entry.seq, Millis(entry.at), entry.passing, entry.event]))
-        .doing(doing)?;
+    insert_event(&transaction, run, entry)?;
     if let Some(attempt) = &entry.attempt {
         transaction
             .execute(
@@ -115,7 +114,15 @@ pub(super) fn record(connection: &mut Connection, run: RunId, entry: &JournalEnt
     transaction.commit().doing(doing)
 }
 
-/// Writes down how a run ended. A run that has an outcome already keeps it, as a publish records it by itself.
+fn insert_event(connection: &Connection, run: RunId, entry: &JournalEntry) -> Result<(), GreenError> {
+    connection
+        .prepare_cached("INSERT INTO sync_events (run_id, seq, at, passing, event) VALUES (?1, ?2, ?3, ?4, ?5)")
+        .and_then(|mut insert| insert.execute(params![run, entry.seq, Millis(entry.at), entry.passing, entry.event]))
+        .doing("recording an event")?;
+    Ok(())
+}
+
+/// Writes down how a run ended, its last event included: the process may be gone the moment after. A run that has an outcome already keeps it, as a publish records it by itself.
 pub(super) fn end(connection: &mut Connection, run: RunId, end: &RunEnd) -> Result<(), GreenError> {
     let doing = "recording the end of a run";
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
@@ -128,6 +135,7 @@ pub(super) fn end(connection: &mut Connection, run: RunId, end: &RunEnd) -> Resu
     for step in &end.steps {
         write_step(&transaction, run, step)?;
     }
+    insert_event(&transaction, run, &end.event)?;
     transaction.execute("DELETE FROM sync_events WHERE run_id = ?1 AND passing", [run]).doing(doing)?;
     transaction.commit().doing(doing)
 }
@@ -168,6 +176,9 @@ fn write_step(connection: &Connection, run: RunId, step: &StepReport) -> Result<
 /// Marks runs without an outcome as interrupted; to be called by the owner of the run lock only.
 pub(super) fn interrupt_dead(connection: &Connection, at: Timestamp) -> Result<Vec<RunId>, GreenError> {
     let doing = "recording that a run was interrupted";
+    let passing =
+        "DELETE FROM sync_events WHERE passing AND run_id IN (SELECT id FROM sync_runs WHERE outcome IS NULL)";
+    connection.execute(passing, []).doing(doing)?;
     let mut update = connection
         .prepare("UPDATE sync_runs SET outcome = ?1, finished_at = ?2, error = ?3 WHERE outcome IS NULL RETURNING id")
         .doing(doing)?;

@@ -41,11 +41,12 @@ struct Inner {
 }
 
 impl Emitter {
-    /// Tells the first event.
+    /// Tells the first event, which happened at the time that the run's record has for its start.
     pub(super) fn begin(
         session: Session,
         context: &SyncContext,
         request: &SyncRequest,
+        at: Timestamp,
         live: &[(LiveVersion, u64)],
         events: mpsc::UnboundedSender<EventRecord>,
     ) -> Self {
@@ -63,7 +64,7 @@ impl Emitter {
             based_on: session.base(),
             entities: entities.collect(),
         };
-        let record = EventRecord { run: session.run(), seq: 1, at: context.clock.now(), event };
+        let record = EventRecord { run: session.run(), seq: 1, at, event };
         let state = RunState::begin(&record).unwrap_or_else(|| unreachable!("the event is a Started"));
         let inner = Mutex::new(Inner { seq: 1, state, told: BTreeMap::new() });
         let emitter = Self { session, clock: context.clock.clone(), events, inner };
@@ -89,14 +90,10 @@ impl Emitter {
 
     /// Tells an event.
     pub(super) fn emit(&self, event: RunEvent) {
-        self.emit_at(self.now(), event);
-    }
-
-    fn emit_at(&self, at: Timestamp, event: RunEvent) {
         // The lock is held while the event is passed on, so that all consumers see the order of the numbers.
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.seq += 1;
-        let record = EventRecord { run: self.session.run(), seq: inner.seq, at, event };
+        let record = EventRecord { run: self.session.run(), seq: inner.seq, at: self.now(), event };
         inner.state.apply(&record);
         self.pass_on(record);
     }
@@ -120,15 +117,12 @@ impl Emitter {
     }
 
     fn pass_on(&self, record: EventRecord) {
+        self.session.record(journal_entry(&record));
+        self.tell(record);
+    }
+
+    fn tell(&self, record: EventRecord) {
         log(&record);
-        let event = serde_json::to_string(&record).unwrap_or_default();
-        self.session.record(JournalEntry {
-            seq: record.seq,
-            at: record.at,
-            passing: record.event.is_passing(),
-            event,
-            attempt: record.event.attempt(record.at),
-        });
         // A face that is gone does not end the run.
         let _ = self.events.send(record);
     }
@@ -140,15 +134,16 @@ impl Emitter {
         error: Option<String>,
         retention: Retention,
     ) -> Result<SyncReport, GreenError> {
-        let at = self.now();
-        let report = {
-            let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let (record, report) = {
+            let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
             let event = RunEvent::Ended { outcome, error: error.clone() };
-            let mut ended = inner.state.clone();
-            ended.apply(&EventRecord { run: self.session.run(), seq: inner.seq + 1, at, event });
-            ended.report()
+            inner.seq += 1;
+            let record = EventRecord { run: self.session.run(), seq: inner.seq, at: self.now(), event };
+            inner.state.apply(&record);
+            (record, inner.state.report())
         };
-        let end = RunEnd { outcome, error: error.clone(), at, steps: report.entities.clone() };
+        let steps = report.entities.clone();
+        let end = RunEnd { outcome, error, at: record.at, steps, event: journal_entry(&record) };
         match self.session.end(end, retention).await {
             Ok(true) => {}
             Ok(false) => tracing::warn!(
@@ -164,8 +159,18 @@ impl Emitter {
             Err(failure) => return Err(failure),
         }
         // Told last: who hears of the end finds the run recorded and the lock about to be free.
-        self.emit_at(at, RunEvent::Ended { outcome, error });
+        self.tell(record);
         Ok(report)
+    }
+}
+
+fn journal_entry(record: &EventRecord) -> JournalEntry {
+    JournalEntry {
+        seq: record.seq,
+        at: record.at,
+        passing: record.event.is_passing(),
+        event: serde_json::to_string(record).unwrap_or_default(),
+        attempt: record.event.attempt(record.at),
     }
 }
 

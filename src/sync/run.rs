@@ -71,16 +71,17 @@ pub async fn run(
     events: mpsc::UnboundedSender<EventRecord>,
     cancel: CancellationToken,
 ) -> Result<SyncReport, GreenError> {
+    let at = context.clock.now();
     let start = RunStart {
         trigger: request.trigger,
         source: context.client.config().shown(),
         operator: request.operator.clone(),
-        at: context.clock.now(),
+        at,
     };
     let (session, dead) = Session::begin(&context.database, start).await?;
     let database = context.database.clone();
     let live = blocking(move || database.live_versions()).await?;
-    let emitter = Emitter::begin(session, context, &request, &live, events);
+    let emitter = Emitter::begin(session, context, &request, at, &live, events);
     if !dead.is_empty() {
         emitter.emit(RunEvent::FoundInterrupted { runs: dead });
     }

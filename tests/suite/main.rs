@@ -1,0 +1,20 @@
+//! The library against a NowRepBlue that misbehaves on demand: whole runs, from the socket to the views.
+//!
+//! `fake_blue` is the source, `data` what it sends and the rows that must come of it, `contract` the tables as the reading
+//! application knows them, `support` a database with operations on it, `invariants` what must hold after anything.
+#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
+
+mod cancel;
+mod cleanup;
+mod contract;
+mod data;
+mod events;
+mod failures;
+mod fake_blue;
+mod invariants;
+mod lock;
+mod readers;
+mod records;
+mod rollback;
+mod support;
+mod sync;

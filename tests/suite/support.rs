@@ -1,0 +1,269 @@
+//! A database of its own for each test, with operations on it that do not dawdle.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use greenroom::{
+    blue::{RetryPolicy, SourceConfig},
+    clock::Clock,
+    entity::{Endpoint, Entity},
+    green::Database,
+    ops::{OperationError, Operations},
+    report::{Operator, RunOutcome, StepReport, SyncReport, Trigger},
+    sync::{EventRecord, RunEvent},
+};
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags, types::Value};
+use tempfile::TempDir;
+use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    data::{Data, Row},
+    fake_blue::FakeBlue,
+    invariants,
+};
+
+/// Waits for `what`, and gives up on it after a time that only a defect needs.
+pub(crate) async fn in_time<T>(what: &str, wait: impl Future<Output = T>) -> T {
+    let waited = tokio::time::timeout(Duration::from_mins(2), wait).await;
+    waited.unwrap_or_else(|_| panic!("waited too long for {what}"))
+}
+
+/// A fake source, a database and operations between them.
+pub(crate) struct Rig {
+    pub(crate) blue: FakeBlue,
+    pub(crate) operations: Operations,
+    pub(crate) path: PathBuf,
+    _folder: TempDir,
+}
+
+/// A run that ended: its report and its events.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) report: SyncReport,
+    pub(crate) events: Vec<EventRecord>,
+}
+
+/// A run that goes on.
+pub(crate) struct Running {
+    handle: JoinHandle<Result<SyncReport, OperationError>>,
+    events: mpsc::UnboundedReceiver<EventRecord>,
+    seen: Vec<EventRecord>,
+    pub(crate) cancel: CancellationToken,
+}
+
+/// All that visitors can see, and all that they cannot but that must not change either.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Picture {
+    /// Columns and rows of each view, in the order in which they come, each value with its `typeof`.
+    pub(crate) views: BTreeMap<Entity, (Vec<String>, Vec<Row>)>,
+    /// Rows of `sync_metadata`.
+    pub(crate) metadata: Vec<Row>,
+    /// Names of all tables and views.
+    pub(crate) tables: Vec<Value>,
+}
+
+impl Rig {
+    /// A new database, mirroring a source that sends `data`.
+    pub(crate) async fn new(data: &Data) -> Self {
+        Self::tuned(data, |_| {}).await
+    }
+
+    /// The same with another patience.
+    pub(crate) async fn tuned(data: &Data, tune: impl FnOnce(&mut SourceConfig)) -> Self {
+        let blue = FakeBlue::start(data).await;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("green.db");
+        let mut source = SourceConfig::new(blue.base());
+        source.retry = RetryPolicy { attempts: 3, first: Duration::from_millis(1), longest: Duration::from_millis(2) };
+        tune(&mut source);
+        let database = Database::create_or_open(&path).unwrap();
+        let operator = Operator { user: "ana".to_owned(), host: "box".to_owned(), pid: 4711 };
+        // A clock that moves whenever it is looked at shows where it is looked at twice for the same thing.
+        let now = AtomicI64::new(1_700_000_000_000);
+        let clock = Clock::from_fn(move || Timestamp::from_millisecond(now.fetch_add(7, Ordering::Relaxed)).unwrap());
+        let operations = Operations::new(database, Some(source), operator).with_seams(clock, Arc::new(|| 0.5));
+        Self { blue, operations, path, _folder: folder }
+    }
+
+    /// Begins a run.
+    pub(crate) fn start(&self) -> Running {
+        self.start_with(false, CancellationToken::new())
+    }
+
+    fn start_with(&self, force: bool, cancel: CancellationToken) -> Running {
+        let (sender, events) = mpsc::unbounded_channel();
+        let (operations, token) = (self.operations.clone(), cancel.clone());
+        let handle = tokio::spawn(async move { operations.sync(Trigger::Cli, force, sender, token).await });
+        Running { handle, events, seen: Vec::new(), cancel }
+    }
+
+    /// A whole run, after which everything that must hold is checked.
+    pub(crate) async fn sync(&self) -> Ran {
+        self.sync_with(false).await
+    }
+
+    /// The same, loading also what did not change.
+    pub(crate) async fn sync_with(&self, force: bool) -> Ran {
+        let ran = self.start_with(force, CancellationToken::new()).end().await.unwrap();
+        self.check();
+        ran
+    }
+
+    /// A run that must publish.
+    pub(crate) async fn publish(&self) -> Ran {
+        let ran = self.sync().await;
+        assert_eq!(ran.outcome(), RunOutcome::Published, "{:?}", ran.report.run.error);
+        ran
+    }
+
+    /// Sends `data` and publishes it.
+    pub(crate) async fn publish_data(&self, data: &Data) -> Ran {
+        self.blue.send(data);
+        self.publish().await
+    }
+
+    /// Takes the newest publication back.
+    pub(crate) async fn roll_back(&self) -> greenroom::report::RollbackReport {
+        let plan = self.operations.plan_rollback().await.unwrap();
+        let report = self.operations.rollback(plan.publication.id).await.unwrap();
+        self.check();
+        report
+    }
+
+    /// Everything that must hold while no run goes on.
+    pub(crate) fn check(&self) {
+        invariants::check(&self.reader());
+    }
+
+    /// A connection of somebody else's that cannot write.
+    pub(crate) fn reader(&self) -> Connection {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Connection::open_with_flags(&self.path, flags).unwrap()
+    }
+
+    /// A connection of somebody else's that can write.
+    pub(crate) fn writer(&self) -> Connection {
+        let connection = Connection::open(&self.path).unwrap();
+        connection.busy_timeout(Duration::from_mins(1)).unwrap();
+        connection
+    }
+
+    /// One number.
+    pub(crate) fn number(&self, sql: &str) -> i64 {
+        self.reader().query_row(sql, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// What there is to be seen now.
+    pub(crate) fn picture(&self) -> Picture {
+        let mut connection = self.reader();
+        let transaction = connection.transaction().unwrap();
+        let views = Entity::ALL.into_iter().map(|entity| {
+            let all = format!("SELECT * FROM {entity}_current");
+            let columns: Vec<String> = transaction.prepare(&all).unwrap().column_names().map(str::to_owned).collect();
+            let values = columns.iter().map(|name| format!("\"{name}\", typeof(\"{name}\")")).collect::<Vec<_>>();
+            let rows = query(&transaction, &format!("SELECT {} FROM {entity}_current", values.join(", ")));
+            (entity, (columns, rows))
+        });
+        let views = views.collect();
+        let metadata = query(&transaction, "SELECT * FROM sync_metadata ORDER BY id");
+        let tables = query(&transaction, "SELECT name FROM sqlite_schema WHERE type <> 'index' ORDER BY name");
+        Picture { views, metadata, tables: tables.concat() }
+    }
+
+    /// Asserts that the view of `entity` holds exactly `expected`, values, storage classes and order.
+    pub(crate) fn assert_view(&self, entity: Entity, expected: &[Row]) {
+        let found = query(&self.reader(), &format!("SELECT * FROM {entity}_current"));
+        assert_eq!(found.len(), expected.len(), "rows of {entity}: {found:?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert_eq!(found, expected, "{entity}");
+        }
+    }
+
+    /// Asserts that all views hold what `data` says.
+    pub(crate) fn assert_views(&self, data: &Data) {
+        for entity in Entity::ALL {
+            self.assert_view(entity, data.rows(entity));
+        }
+    }
+
+    /// Active and backup version of `entity` as `sync_metadata` has them.
+    pub(crate) fn versions(&self, entity: Entity) -> (i64, i64) {
+        let sql = "SELECT activeVersion, backupVersion FROM sync_metadata WHERE entityName = ?1 ORDER BY id DESC";
+        self.reader().query_row(sql, [entity.name()], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    }
+
+    /// Asserts that all ten have these versions.
+    pub(crate) fn assert_versions(&self, versions: (i64, i64)) {
+        for entity in Entity::ALL {
+            assert_eq!(self.versions(entity), versions, "{entity}");
+        }
+    }
+}
+
+/// All rows of a query, as SQLite has them.
+pub(crate) fn query(connection: &Connection, sql: &str) -> Vec<Row> {
+    let fail = |error: rusqlite::Error| -> ! { panic!("{sql}: {error}") };
+    let mut statement = connection.prepare(sql).unwrap_or_else(|error| fail(error));
+    let columns = statement.column_count();
+    let rows = statement.query_map([], |row| (0..columns).map(|place| row.get::<_, Value>(place)).collect());
+    rows.and_then(Iterator::collect).unwrap_or_else(|error| fail(error))
+}
+
+impl Ran {
+    /// How it ended.
+    pub(crate) fn outcome(&self) -> RunOutcome {
+        self.report.run.outcome.unwrap()
+    }
+
+    /// What went wrong.
+    pub(crate) fn error(&self) -> &str {
+        self.report.run.error.as_deref().unwrap()
+    }
+
+    /// The step of `entity`.
+    pub(crate) fn step(&self, entity: Entity) -> &StepReport {
+        self.report.entities.iter().find(|step| step.entity == entity).unwrap()
+    }
+
+    /// The attempts at `endpoint` that failed: what went wrong, and the wait that followed.
+    pub(crate) fn failed_attempts(&self, endpoint: Endpoint) -> Vec<(String, Option<u64>)> {
+        let failed = self.events.iter().filter_map(|record| match &record.event {
+            RunEvent::AttemptFailed { endpoint: one, error, retry_in_ms, .. } if *one == endpoint => {
+                Some((error.clone(), *retry_in_ms))
+            }
+            _ => None,
+        });
+        failed.collect()
+    }
+}
+
+impl Running {
+    /// Waits for an event, and hands it out.
+    pub(crate) async fn until(&mut self, wanted: impl Fn(&RunEvent) -> bool) -> RunEvent {
+        loop {
+            let record = in_time("an event", self.events.recv()).await.unwrap();
+            self.seen.push(record.clone());
+            if wanted(&record.event) {
+                return record.event;
+            }
+        }
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn end(mut self) -> Result<Ran, OperationError> {
+        let report = in_time("the end of a run", self.handle).await.unwrap()?;
+        while let Some(record) = self.events.recv().await {
+            self.seen.push(record);
+        }
+        Ok(Ran { report, events: self.seen })
+    }
+}
