@@ -14,6 +14,9 @@ pub const MAX_ELEMENT: usize = 16 * 1024 * 1024;
 /// Deepest nesting of an element that is staged as it is. SQLite's JSON functions stop at 1,000 levels.
 pub const MAX_DEPTH: usize = 500;
 
+/// The UTF-8 byte order mark, which RFC 8259 (8.1) lets a reader ignore.
+const MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// First bytes of a body that are kept to explain what was wrong with it.
 pub const EXCERPT: usize = 4 * 1024;
 
@@ -91,8 +94,12 @@ pub struct BodySummary {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    /// Before the very first byte.
+    Opening,
     /// Before the first significant byte.
     Start,
+    /// Inside a byte order mark, after so many of its bytes.
+    Mark(usize),
     /// Inside `{`, before the key.
     BeforeKey,
     /// Inside the key.
@@ -138,7 +145,7 @@ impl BodyReader {
     pub fn new(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
-            state: State::Start,
+            state: State::Opening,
             envelope: Envelope::Array,
             key: Vec::new(),
             element: Vec::new(),
@@ -193,7 +200,7 @@ impl BodyReader {
     /// When it is empty or broken off.
     pub fn finish(self) -> Result<BodySummary, UnreadableBody> {
         if self.state != State::End {
-            let found = if self.state == State::Start {
+            let found = if matches!(self.state, State::Opening | State::Start) {
                 "an empty body".to_owned()
             } else {
                 format!("a body that breaks off after {} bytes, in record {}", self.bytes, self.records)
@@ -225,12 +232,19 @@ impl BodyReader {
                     return Err(self.unexpected("an object with a very long key"));
                 }
             }
+            State::Opening if byte == MARK[0] => self.state = State::Mark(1),
+            State::Opening => {
+                self.state = State::Start;
+                return self.step(rest, element);
+            }
+            State::Mark(seen) if MARK[seen] == byte => {
+                self.state = if seen + 1 == MARK.len() { State::Start } else { State::Mark(seen + 1) };
+            }
+            State::Mark(_) => return Err(self.unexpected("something that is not JSON")),
             _ if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') => {}
             State::Start => match byte {
                 b'[' => self.state = State::BeforeElement { first: true },
                 b'{' => self.state = State::BeforeKey,
-                // The byte order mark, which RFC 8259 (8.1) lets a reader ignore.
-                0xEF if self.bytes == 0 && rest.starts_with(b"\xEF\xBB\xBF") => return Ok(3),
                 b'<' => return Err(self.unexpected("an HTML or XML page")),
                 b'"' => return Err(self.unexpected("a text")),
                 b'n' => return Err(self.unexpected("null")),
@@ -448,9 +462,11 @@ mod tests {
 
     #[test]
     fn skips_a_byte_order_mark_only_at_the_start() {
-        let body = "\u{feff}[1]";
-        assert_eq!(read(body.as_bytes(), body.len()).unwrap().1, ["1"]);
-        assert!(read_all("[1]\u{feff}").is_err());
+        assert_eq!(read_all("\u{feff}[1]").unwrap().1, ["1"]);
+        for body in ["[1]\u{feff}", " \u{feff}[1]", "\u{feff}\u{feff}[1]"] {
+            assert!(read_all(body).is_err(), "{body:?}");
+        }
+        assert!(read(b"\xEF\xBB[1]", 1).is_err());
     }
 
     #[test]

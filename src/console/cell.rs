@@ -36,7 +36,9 @@ pub(super) fn count_within(number: u64, width: usize) -> String {
     if full.len() <= width { full } else { compact(number) }
 }
 
-/// A difference in at most `width` characters; `=` when nothing differs.
+/// A difference in at most `width` characters, which may not be less than 6; `=` when nothing differs.
+///
+/// Where there is too little room for three figures it is their sum: a figure is never cut.
 pub(super) fn change(diff: DiffCounts, width: usize) -> String {
     if diff.is_empty() {
         return "=".to_owned();
@@ -49,8 +51,8 @@ pub(super) fn change(diff: DiffCounts, width: usize) -> String {
     };
     let rounded = |number: u64| compact(number).split('.').next().unwrap_or_default().to_owned() + unit(number);
     let forms = [join(" ", text::thousands), join("", text::thousands), join("", compact), join("", rounded)];
-    let last = forms[3].clone();
-    forms.into_iter().find(|form| form.len() <= width).unwrap_or_else(|| last.chars().take(width).collect())
+    let sum = diff.added + diff.removed + diff.changed;
+    forms.into_iter().find(|form| form.len() <= width).unwrap_or_else(|| format!("±{}", compact(sum)))
 }
 
 fn unit(number: u64) -> &'static str {
@@ -109,6 +111,7 @@ mod tests {
         assert_eq!(change(diff, 11), "+12-3~1,400");
         assert_eq!(change(diff, 10), "+12-3~1.4k");
         assert_eq!(change(diff, 8), "+12-3~1k");
+        assert_eq!(change(diff, 7), "±1.4k");
         assert_eq!(change(DiffCounts::default(), 8), "=");
         assert_eq!(change(DiffCounts { added: 2, ..DiffCounts::default() }, 8), "+2");
     }

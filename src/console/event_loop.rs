@@ -138,13 +138,13 @@ impl Console {
                     Some(Err(_)) | None => return Ended::HungUp,
                 },
                 Some(message) = self.messages.recv() => {
-                    // A question must not wait for its frame: its key guard counts from now.
-                    let questions = self.model.overlays.len();
-                    pending = self.take(message);
-                    while let Ok(message) = self.messages.try_recv() {
+                    let mut next = Some(message);
+                    while let Some(message) = next {
+                        // Answers are shown at once; the progress of a run can wait for its frame.
+                        urgent |= !matches!(message, Message::Event(_));
                         pending.extend(self.take(message));
+                        next = self.messages.try_recv().ok();
                     }
-                    urgent |= self.model.overlays.len() != questions;
                 }
                 () = bell.rung() => {
                     tui_logger::move_events();

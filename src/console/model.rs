@@ -198,7 +198,8 @@ impl Model {
         }
         let status = self.status.as_ref()?;
         let published = status.entities.iter().filter_map(|entity| entity.published_at);
-        let until_next = published.map(|at| {
+        let ended = status.last_run.as_ref().and_then(|run| run.finished_at);
+        let until_next = published.chain(ended).map(|at| {
             let age = self.now.time.duration_since(at).as_secs().max(0).unsigned_abs();
             let step: u64 = match age {
                 ..3600 => 60,

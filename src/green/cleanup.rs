@@ -1,9 +1,11 @@
 //! Removing what is no longer needed and giving its space back.
 
+use std::time::Duration;
+
 use rusqlite::Connection;
 
 use super::{
-    database::Database,
+    database::{BUSY_TIMEOUT, Database},
     error::{Doing, GreenError},
     journal,
     lock::RunLock,
@@ -18,6 +20,9 @@ use crate::{
 
 /// Pages given back in one transaction.
 const VACUUM_STEP: u64 = 4_096;
+
+/// How long the log's end waits for readers; the next run tries again.
+const CHECKPOINT_WAIT: Duration = Duration::from_secs(1);
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +64,14 @@ pub(super) fn prune(connection: &mut Connection, retention: Retention) -> Result
 /// # Returns
 /// Whether it could be done; a reader inside a long transaction prevents it.
 pub(super) fn checkpoint(connection: &Connection) -> Result<bool, GreenError> {
+    let doing = "truncating the write-ahead log";
+    connection.busy_timeout(CHECKPOINT_WAIT).doing(doing)?;
+    let truncated = truncate(connection);
+    connection.busy_timeout(BUSY_TIMEOUT).doing(doing)?;
+    truncated
+}
+
+fn truncate(connection: &Connection) -> Result<bool, GreenError> {
     connection
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
         .map(|busy| busy == 0)

@@ -17,7 +17,7 @@ use super::{
 const OLDEST_SQLITE: (i32, &str) = (3_051_003, "3.51.3");
 
 /// How long a connection waits for another one's write lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often, 100 ms apart, WAL mode is asked for again while readers are inside a transaction.
 const WAL_TRIES: u32 = 100;

@@ -132,23 +132,25 @@ pub(super) fn end(connection: &mut Connection, run: RunId, end: &RunEnd) -> Resu
             params![run, end.outcome.word(), Millis(end.at), end.error],
         )
         .doing(doing)?;
-    for step in &end.steps {
-        write_step(&transaction, run, step)?;
-    }
+    write_steps(&transaction, run, &end.steps)?;
     insert_event(&transaction, run, &end.event)?;
     transaction.execute("DELETE FROM sync_events WHERE run_id = ?1 AND passing", [run]).doing(doing)?;
     transaction.commit().doing(doing)
 }
 
-fn write_step(connection: &Connection, run: RunId, step: &StepReport) -> Result<(), GreenError> {
-    connection
+/// Writes down steps as they are now.
+pub(super) fn write_steps(connection: &Connection, run: RunId, steps: &[StepReport]) -> Result<(), GreenError> {
+    let doing = "recording the steps";
+    let mut insert = connection
         .prepare_cached(
             "INSERT OR REPLACE INTO sync_steps (run_id, entity, outcome, attempts, bytes, records, rows, rows_before, \
              quarantined, duplicates, notes, added, removed, changed, active_version, backup_version, snapshot_id, error) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
         )
-        .and_then(|mut insert| {
-            insert.execute(params![
+        .doing(doing)?;
+    for step in steps {
+        insert
+            .execute(params![
                 run,
                 step.entity.name(),
                 step.outcome.map(StepOutcome::word),
@@ -168,8 +170,8 @@ fn write_step(connection: &Connection, run: RunId, step: &StepReport) -> Result<
                 step.snapshot,
                 step.error
             ])
-        })
-        .doing("recording a step")?;
+            .doing(doing)?;
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{
     error::{Doing, GreenError},
+    journal,
     schema::{self, version_table},
     sql::Millis,
     status::{self, Origin},
@@ -13,7 +14,7 @@ use crate::{
     entity::{Entity, MAPPING_VERSION},
     report::{
         DiffCounts, Operator, PublicationId, PublicationKind, PublicationReport, RunId, RunOutcome, SnapshotId,
-        StepOutcome, SwitchReport,
+        StepOutcome, StepReport, SwitchReport,
     },
 };
 
@@ -41,7 +42,7 @@ pub struct Publication {
     pub switches: Vec<SwitchReport>,
 }
 
-/// Switches all of `prepared` to the tables that `run` loaded.
+/// Switches all of `prepared` to the tables that `run` loaded, and records the run with its `steps` as published.
 ///
 /// # Errors
 /// [`GreenError::TakenOver`] when the run has an outcome already, [`GreenError::Moved`] when something was published since
@@ -50,12 +51,15 @@ pub(super) fn publish(
     connection: &mut Connection,
     run: RunId,
     prepared: &[Prepared],
+    steps: &[StepReport],
     operator: &Operator,
     at: Timestamp,
 ) -> Result<Publication, GreenError> {
     let doing = "publishing";
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
     check_may_publish(&transaction, run)?;
+    // The process may be gone the moment after: what the steps became is part of the publish.
+    journal::write_steps(&transaction, run, steps)?;
     let kind = PublicationKind::Sync;
     let report = insert_publication(&transaction, kind, Some(run), None, operator, at)?;
     let origin = Origin { run: Some(run), snapshot: None, mapping: Some(MAPPING_VERSION), made_at: Some(at) };

@@ -25,7 +25,7 @@ use crate::{
         Endpoint, Entity,
         harvest::{Batch, NotedValue, Quarantined},
     },
-    report::{DiffCounts, Operator, PublicationId, RunId, SnapshotId, Version},
+    report::{DiffCounts, Operator, PublicationId, RunId, SnapshotId, StepReport, Version},
 };
 
 /// Rows, quarantined records and notes of one endpoint on their way into the database.
@@ -183,7 +183,7 @@ impl Session {
         tokio::task::spawn_blocking(work).await.unwrap_or(Err(GreenError::WriterGone))
     }
 
-    /// Makes all of `prepared` live in one durable transaction.
+    /// Makes all of `prepared` live in one durable transaction, in which the run and its `steps` are recorded, too.
     ///
     /// # Errors
     /// When something else was published meanwhile, the run was ended by someone else, or the database cannot be written.
@@ -191,13 +191,14 @@ impl Session {
     pub async fn publish(
         &self,
         prepared: Vec<Prepared>,
+        steps: Vec<StepReport>,
         operator: Operator,
         at: Timestamp,
     ) -> Result<Publication, GreenError> {
         let run = self.run;
         self.writer
             .call(move |connection| {
-                durable(connection, |connection| publish::publish(connection, run, &prepared, &operator, at))
+                durable(connection, |connection| publish::publish(connection, run, &prepared, &steps, &operator, at))
             })
             .await
     }

@@ -18,7 +18,7 @@ use crate::{
     clock::Clock,
     entity::Entity,
     green::{GreenError, JournalEntry, LiveVersion, Retention, RunEnd, Session},
-    report::{RecordCounts, RunOutcome, SyncReport},
+    report::{RecordCounts, RunOutcome, StepReport, SyncReport},
 };
 
 /// Shortest time between two reports of progress on one endpoint.
@@ -80,6 +80,11 @@ impl Emitter {
     /// The time.
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The steps as they are now.
+    pub(super) fn steps(&self) -> Vec<StepReport> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).state.report().entities
     }
 
     /// Rows of `entity` that were live when the run began.

@@ -281,7 +281,8 @@ impl Run {
     async fn publish(&self, prepared: Vec<Prepared>) -> Result<(), GreenError> {
         let begun = Instant::now();
         let now = self.emitter.now();
-        let publication = self.emitter.session().publish(prepared, self.request.operator.clone(), now).await?;
+        let publication =
+            self.emitter.session().publish(prepared, self.emitter.steps(), self.request.operator.clone(), now).await?;
         self.emitter.emit(RunEvent::Published {
             publication: publication.report.id,
             switches: publication.switches,

@@ -144,7 +144,10 @@ async fn status_runs_history_and_diff_tell_what_there_is() {
     assert!(shell.call(&["status"]).await.stdout.contains("mediatags_junction"));
 
     let runs = shell.call(&["runs", "--json"]).await.json();
-    assert_eq!(runs["runs"].as_array().unwrap().iter().map(|run| run["id"].as_i64().unwrap()).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(
+        runs["runs"].as_array().unwrap().iter().map(|run| run["id"].as_i64().unwrap()).collect::<Vec<_>>(),
+        [2, 1]
+    );
     let run = shell.call(&["runs", "2", "--json"]).await.json();
     assert_eq!(run["attempts"].as_array().unwrap().len(), 9);
     assert_eq!(shell.call(&["runs", "99"]).await.status, 1);
@@ -273,7 +276,8 @@ async fn the_demo_runs_once_without_a_terminal() {
     assert_eq!(call.status, 0, "{}", call.stderr);
     let report = call.json();
     assert_eq!(report["run"]["outcome"], "published");
-    let sum = |key: &str| report["entities"].as_array().unwrap().iter().map(|step| step[key].as_u64().unwrap()).sum::<u64>();
+    let sum =
+        |key: &str| report["entities"].as_array().unwrap().iter().map(|step| step[key].as_u64().unwrap()).sum::<u64>();
     assert!(sum("rows") >= 1000);
     assert!(sum("quarantined") > 0);
     assert_eq!(shell.rig.picture(), before, "the demo keeps its hands off the database that is set");

@@ -6,6 +6,8 @@
 
 mod cancel;
 mod cleanup;
+mod commands;
+mod console;
 mod contract;
 mod data;
 mod events;
@@ -16,5 +18,7 @@ mod lock;
 mod readers;
 mod records;
 mod rollback;
+mod screens;
 mod support;
 mod sync;
+mod terminal;

@@ -7,8 +7,8 @@ use greenroom::{
     entity::{Endpoint, Entity, Position},
     report::{
         CleanupReport, DatabaseStatus, DiffCounts, EntityDetail, EntityStatus, Operator, PastStep, PublicationKind,
-        PublicationReport, QuarantineReport, RecordCounts, RollbackPlan, RunOutcome, RunSummary, SnapshotReport, StatusReport,
-        StepOutcome, StepReport, SwitchReport, Trigger,
+        PublicationReport, QuarantineReport, RecordCounts, RollbackPlan, RunOutcome, RunSummary, SnapshotReport,
+        StatusReport, StepOutcome, StepReport, SwitchReport, Trigger,
     },
     sync::{EventRecord, RunEvent, event::EntityBefore},
 };
@@ -180,7 +180,10 @@ fn detail() -> EntityDetail {
                 step: step(StepOutcome::Failed, Some("talents (/api/v1/public/talents): HTTP status 500 (3 attempts)")),
             },
         ],
-        quarantine: vec![kept(None, "lastName: missing"), kept(Some("bio"), "expected a text, found the number 7; stored NULL")],
+        quarantine: vec![
+            kept(None, "lastName: missing"),
+            kept(Some("bio"), "expected a text, found the number 7; stored NULL"),
+        ],
     }
 }
 
@@ -219,7 +222,12 @@ fn running(theme: Theme, size: Size) -> Scene {
     scene.press(KeyCode::Char('s'));
     scene.event(started()).at(4);
     scene.event(RunEvent::AttemptStarted { endpoint: Endpoint::Talents, attempt: 1 });
-    scene.event(RunEvent::Receiving { endpoint: Endpoint::Talents, bytes: 700_000, announced: Some(1_000_000), elements: 80 });
+    scene.event(RunEvent::Receiving {
+        endpoint: Endpoint::Talents,
+        bytes: 700_000,
+        announced: Some(1_000_000),
+        elements: 80,
+    });
     scene.event(RunEvent::AttemptStarted { endpoint: Endpoint::Boards, attempt: 2 });
     scene.event(RunEvent::AttemptFailed {
         endpoint: Endpoint::Boards,
@@ -232,7 +240,14 @@ fn running(theme: Theme, size: Size) -> Scene {
     });
     for endpoint in [Endpoint::MediaTags, Endpoint::TalentsPortfolios, Endpoint::PortfoliosMedia] {
         scene.event(RunEvent::AttemptStarted { endpoint, attempt: 1 });
-        scene.event(RunEvent::Staged { endpoint, attempt: 1, snapshot: 20, bytes: 166_723_584, elements: 400, known: false });
+        scene.event(RunEvent::Staged {
+            endpoint,
+            attempt: 1,
+            snapshot: 20,
+            bytes: 166_723_584,
+            elements: 400,
+            known: false,
+        });
     }
     scene.event(RunEvent::Loading { entity: Entity::MediaTags, elements: 100, records: 389_153 });
     scene.event(RunEvent::Ready {
@@ -331,7 +346,7 @@ fn states_are_told_in_colour_too() {
     };
     assert_eq!(colour_of("failed"), Color::Red);
     assert_eq!(colour_of("retrying"), Color::Yellow);
-    assert_eq!(colour_of("loading"), Color::Cyan);
+    assert_eq!(colour_of("load "), Color::Cyan);
 }
 
 #[test]

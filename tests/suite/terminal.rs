@@ -1,15 +1,19 @@
 //! The real program in a real pseudo-terminal.
 
 use std::{
+    fs::File,
     io::{Read, Write},
     num::NonZeroU16,
-    sync::{Arc, Condvar, Mutex},
+    process::{Command, Stdio},
+    sync::{Arc, Condvar, Mutex, mpsc},
     thread,
     time::Duration,
 };
 
 use greenroom::entity::Endpoint;
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
+
+use rustix::pty::OpenptFlags;
 
 use crate::{
     data::Data,
@@ -55,9 +59,9 @@ struct Output {
 
 /// A program on a terminal of its own.
 struct Session {
-    child: Box<dyn Child + Send + Sync>,
-    master: Option<Box<dyn MasterPty + Send>>,
-    input: Option<Box<dyn Write + Send>>,
+    child: Option<Box<dyn Child + Send + Sync>>,
+    master: Box<dyn MasterPty + Send>,
+    input: Box<dyn Write + Send>,
     output: Arc<(Mutex<Output>, Condvar)>,
 }
 
@@ -95,13 +99,12 @@ impl Session {
                 }
             }
         });
-        Self { child, master: Some(pair.master), input: Some(input), output }
+        Self { child: Some(child), master: pair.master, input, output }
     }
 
     fn press(&mut self, keys: &str) {
-        let input = self.input.as_mut().unwrap();
-        input.write_all(keys.as_bytes()).unwrap();
-        input.flush().unwrap();
+        self.input.write_all(keys.as_bytes()).unwrap();
+        self.input.flush().unwrap();
     }
 
     /// Presses `keys` again and again until `text` is shown: a question takes no answer in its first moment.
@@ -137,28 +140,39 @@ impl Session {
 
     /// Waits for the end of the program and of its output.
     fn end(&mut self) -> ExitStatus {
-        let status = self.child.wait().unwrap();
         self.until("the end of the output", |output| output.ended);
-        status
+        let mut child = self.child.take().unwrap();
+        in_time("the end of the program", move || child.wait().unwrap())
     }
 
     fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_raw(self.child.process_id().unwrap().try_into().unwrap()).unwrap();
+        let pid =
+            rustix::process::Pid::from_raw(self.child.as_ref().unwrap().process_id().unwrap().try_into().unwrap())
+                .unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
     /// The modes of the terminal, as text to compare.
     fn modes(&self) -> String {
-        let modes = self.master.as_ref().unwrap().get_termios().unwrap();
+        let modes = self.master.get_termios().unwrap();
         format!("{:?} {:?} {:?} {:?}", modes.input_flags, modes.output_flags, modes.control_flags, modes.local_flags)
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
+}
+
+/// Does `wait` on another thread and gives up on it after a time that only a defect needs.
+fn in_time<T: Send + 'static>(what: &str, wait: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(wait()));
+    receiver.recv_timeout(Duration::from_mins(1)).unwrap_or_else(|_| panic!("waited too long for {what}"))
 }
 
 fn contains(raw: &[u8], wanted: &str) -> bool {
@@ -167,8 +181,9 @@ fn contains(raw: &[u8], wanted: &str) -> bool {
 
 fn assert_given_back(session: &Session, modes: &str) {
     assert_eq!(session.modes(), modes, "the terminal's modes");
-    let raw = session.raw();
-    assert!(raw.ends_with(b"\x1b[?1049l\x1b[?25h"), "{:?}", String::from_utf8_lossy(&raw[raw.len().saturating_sub(80)..]));
+    let raw = String::from_utf8(session.raw()).unwrap();
+    let (_, after) = raw.rsplit_once("\x1b[?1049l").unwrap();
+    assert!(!after.is_empty() && after.replace("\x1b[?25h", "").is_empty(), "{after:?}");
 }
 
 #[test]
@@ -189,7 +204,7 @@ fn the_demo_syncs_rolls_back_and_leaves_a_clean_terminal() {
     });
     session.press("r");
     session.until_shows("Publication 2 (run 2");
-    session.press_until("Y", "publication 2 is taken back");
+    session.press_until("Y", "restored");
     session.press("q");
     assert_eq!(session.end().exit_code(), 0);
     assert_given_back(&session, &modes);
@@ -197,11 +212,9 @@ fn the_demo_syncs_rolls_back_and_leaves_a_clean_terminal() {
 
 #[test]
 fn a_signal_gives_the_terminal_back() {
-    for (signal, status) in [
-        (rustix::process::Signal::TERM, 143),
-        (rustix::process::Signal::HUP, 129),
-        (rustix::process::Signal::INT, 130),
-    ] {
+    for (signal, status) in
+        [(rustix::process::Signal::TERM, 143), (rustix::process::Signal::HUP, 129), (rustix::process::Signal::INT, 130)]
+    {
         let mut session = Session::start(&["demo"], &[]);
         let modes = session.modes();
         session.until_shows("no run yet");
@@ -216,22 +229,38 @@ fn a_run_goes_on_to_its_end_when_the_terminal_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("green.db");
     let blue = Blue::start();
-    let source = blue.address.clone();
-    let mut session = Session::start(
-        &["--database-url", database.to_str().unwrap(), "--source-url", &source],
-        &[("XDG_RUNTIME_DIR", "/nonexistent")],
-    );
-    session.until_shows("no run yet");
+    // A terminal with one single handle on its controlling side, so that closing it is what a dropped line is.
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let master = rustix::pty::openpt(flags).unwrap();
+    rustix::pty::grantpt(&master).unwrap();
+    rustix::pty::unlockpt(&master).unwrap();
+    let name = rustix::pty::ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+    let size = rustix::termios::Winsize { ws_row: ROWS, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 };
+    rustix::termios::tcsetwinsize(&master, size).unwrap();
+    let slave = File::options().read(true).write(true).open(name).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_greenroom"))
+        .args(["--database-url", database.to_str().unwrap(), "--source-url", &blue.address])
+        .env_clear()
+        .env("TERM", "xterm-256color")
+        .stdin(slave.try_clone().unwrap())
+        .stdout(slave)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut master = File::from(master);
+    let mut shown = Vec::new();
+    while !contains(&shown, "starts one") {
+        let mut buffer = [0; 4096];
+        let read = master.read(&mut buffer).unwrap();
+        shown.extend_from_slice(&buffer[..read]);
+    }
     blue.stall();
-    session.press("s");
+    master.write_all(b"s").unwrap();
     blue.until_stalled();
-    // Closing the controlling side is what a dropped line looks like to the program.
-    drop(session.input.take());
-    drop(session.master.take());
-    session.until("the end of the output", |output| output.ended);
+    drop(master);
     blue.release();
-    let status = session.child.wait().unwrap();
-    assert_eq!(status.exit_code(), 129);
+    let status = in_time("the end of the program", move || child.wait().unwrap());
+    assert_eq!(status.code(), Some(129));
     let connection = rusqlite::Connection::open(&database).unwrap();
     let outcome: String = connection.query_row("SELECT outcome FROM sync_runs", [], |row| row.get(0)).unwrap();
     assert_eq!(outcome, "published");
@@ -260,7 +289,10 @@ fn without_colours_no_colour_code_is_sent() {
     coloured.until_shows("no run yet");
     coloured.press("s");
     coloured.until_shows("run 1 published 10 entities");
-    assert!(contains(&coloured.raw(), "\x1b[38;5;2") || contains(&coloured.raw(), "\x1b[32"), "green is sent otherwise");
+    assert!(
+        contains(&coloured.raw(), "\x1b[38;5;2") || contains(&coloured.raw(), "\x1b[32"),
+        "green is sent otherwise"
+    );
 }
 
 #[test]
@@ -277,10 +309,10 @@ fn frames_are_synchronized() {
 
 #[test]
 fn what_is_no_terminal_is_refused_before_anything_is_touched() {
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_greenroom"))
+    let output = Command::new(env!("CARGO_BIN_EXE_greenroom"))
         .args(["--database-url", "x.db", "--source-url", "http://127.0.0.1:9"])
         .env_clear()
-        .stdin(std::process::Stdio::null())
+        .stdin(Stdio::null())
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(2));

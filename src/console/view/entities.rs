@@ -2,11 +2,12 @@
 
 use ratatui::{
     Frame,
-    layout::{Constraint, Rect},
+    layout::Rect,
     style::Style,
-    text::Span,
-    widgets::{Cell, Row, Table},
+    text::{Line, Span},
+    widgets::Paragraph,
 };
+use unicode_width::UnicodeWidthStr;
 
 use super::{
     super::{
@@ -27,7 +28,6 @@ use crate::{
 enum Field {
     Name,
     Stage,
-    Percent,
     Bar,
     Bytes,
     Records,
@@ -47,33 +47,26 @@ impl Field {
         let mut fields = vec![
             (Self::Name, 20),
             (Self::Stage, 9),
-            (Self::Percent, 4),
             (Self::Bytes, 5),
             (Self::Records, 7),
             (Self::Rows, 7),
             (Self::Backup, 7),
             (Self::Versions, 3),
-            (Self::Change, 6),
+            (Self::Change, 11),
             (Self::Age, 3),
         ];
         if width < 80 {
             // The figures that tell whether the site is whole stay longest.
-            fields.retain(|(field, _)| !matches!(field, Self::Bytes | Self::Records | Self::Percent));
+            fields.retain(|(field, _)| !matches!(field, Self::Bytes | Self::Records | Self::Age));
             for (field, width) in &mut fields {
-                *width -= u16::from(*field == Self::Backup);
+                match field {
+                    Self::Backup => *width = 6,
+                    Self::Change => *width = 10,
+                    _ => {}
+                }
             }
         }
         let mut used: u16 = fields.iter().map(|(_, width)| width + 1).sum::<u16>() - 1;
-        let mut widen = |field: Self, by: u16, fields: &mut Vec<(Self, u16)>| {
-            if used + by <= width {
-                used += by;
-                if let Some((_, width)) = fields.iter_mut().find(|(one, _)| *one == field) {
-                    *width += by;
-                }
-            }
-        };
-        widen(Self::Change, 2, &mut fields);
-        widen(Self::Change, 6, &mut fields);
         let mut insert = |field: Self, size: u16, after: Self| {
             if used + size < width
                 && let Some(at) = fields.iter().position(|(one, _)| *one == after)
@@ -82,9 +75,11 @@ impl Field {
                 fields.insert(at + 1, (field, size));
             }
         };
-        insert(Self::Quarantined, 5, Self::Records);
-        insert(Self::Attempts, 3, Self::Age);
-        insert(Self::Bar, 10, Self::Percent);
+        if width >= 80 {
+            insert(Self::Quarantined, 5, Self::Records);
+            insert(Self::Attempts, 3, Self::Age);
+            insert(Self::Bar, 10, Self::Stage);
+        }
         let left = width.saturating_sub(used);
         if left > 20 {
             fields.push((Self::Error, left - 1));
@@ -97,11 +92,16 @@ impl Field {
         !matches!(self, Self::Name | Self::Stage | Self::Bar | Self::Versions | Self::Change | Self::Error)
     }
 
+    /// `text` at its side of a cell.
+    fn place(self, text: &str, width: usize) -> String {
+        let gap = " ".repeat(width.saturating_sub(text.width()));
+        if self.is_figure() { format!("{gap}{text}") } else { format!("{text}{gap}") }
+    }
+
     fn heading(self) -> &'static str {
         match self {
             Self::Name => " ENTITY",
             Self::Stage => "STAGE",
-            Self::Percent => "%",
             Self::Bar => "PROGRESS",
             Self::Bytes => "BYTES",
             Self::Records => "RECORDS",
@@ -123,23 +123,22 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         return;
     }
     let fields = Field::shown(area.width);
-    let headings = fields.iter().map(|(field, width)| {
-        let (text, width) = (field.heading(), usize::from(*width));
-        Cell::from(if field.is_figure() { format!("{text:>width$}") } else { text.to_owned() })
-    });
-    let heading = Row::new(headings).style(model.theme.dim());
-    let rows = Entity::ALL.into_iter().map(|entity| {
-        let line = Entry::of(model, entity);
-        let row = Row::new(fields.iter().map(|(field, width)| line.cell(model, *field, usize::from(*width))));
-        match (entity == model.selected, model.focus) {
-            (true, Pane::Entities) => row.style(model.theme.selected()),
-            (true, _) => row.style(model.theme.strong()),
-            _ => row,
-        }
-    });
-    let widths = fields.iter().map(|(_, width)| Constraint::Length(*width));
-    let table = Table::new(rows, widths).header(heading).column_spacing(1);
-    frame.render_widget(table, area);
+    let headings = fields.iter().map(|(field, width)| Span::raw(field.place(field.heading(), usize::from(*width))));
+    let mut lines = vec![joined(headings).style(model.theme.dim())];
+    for entity in Entity::ALL {
+        let line = Entry::of(model, entity).line(model, &fields);
+        lines.push(match (entity == model.selected, model.focus) {
+            (true, Pane::Entities) => line.style(model.theme.selected()),
+            (true, _) => line.style(model.theme.strong()),
+            _ => line,
+        });
+    }
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// Cells with a gap after each.
+fn joined(cells: impl Iterator<Item = Span<'static>>) -> Line<'static> {
+    Line::from(cells.flat_map(|cell| [cell, Span::raw(" ")]).collect::<Vec<_>>())
 }
 
 /// One line: what is live, and where the entity is in our run.
@@ -159,70 +158,81 @@ impl<'a> Entry<'a> {
         Self { entity, status, step, going }
     }
 
-    fn cell(&self, model: &Model, field: Field, width: usize) -> Cell<'static> {
+    fn line(&self, model: &Model, fields: &[(Field, u16)]) -> Line<'static> {
+        let room_for_error = fields.iter().any(|(field, _)| *field == Field::Error);
+        let mut cells = Vec::new();
+        let mut fields = fields.iter().copied().peekable();
+        while let Some((field, mut width)) = fields.next() {
+            // Where it has no column of its own, an error takes the place of the figures that it left without meaning.
+            let field = if field == Field::Bytes && self.failed() && !room_for_error {
+                while let Some((_, more)) =
+                    fields.next_if(|(next, _)| matches!(next, Field::Records | Field::Quarantined))
+                {
+                    width += more + 1;
+                }
+                Field::Error
+            } else {
+                field
+            };
+            let width = usize::from(width);
+            let (text, style) = self.cell(model, field, width);
+            cells.push(Span::styled(field.place(&fit(&text, width, model.theme), width), style));
+        }
+        joined(cells.into_iter())
+    }
+
+    fn cell(&self, model: &Model, field: Field, width: usize) -> (String, Style) {
         let theme = model.theme;
-        let right = |text: String| Cell::from(format!("{text:>width$}"));
-        let number =
-            |count: Option<u64>| right(count.map_or_else(|| "-".to_owned(), |count| cell::count_within(count, width)));
+        let plain = |text: String| (text, Style::new());
+        let number = |count: u64| plain(cell::count_within(count, width));
+        let unknown = || plain("-".to_owned());
+        let nothing = || plain(String::new());
         match field {
             Field::Name => {
                 let mark = if self.entity == model.selected { theme.cursor() } else { " " };
-                Cell::from(fit(&format!("{mark}{}", self.entity), width, theme))
+                plain(format!("{mark}{}", self.entity))
             }
-            Field::Stage => {
-                let (word, style) = self.stage(model);
-                Cell::from(Span::styled(word, style))
-            }
-            Field::Percent => right(match self.active_step().and_then(StepState::progress) {
-                Some(progress) => format!("{:.0}%", (progress * 100.0).floor()),
-                None => String::new(),
-            }),
-            Field::Bar => Cell::from(match self.active_step().and_then(StepState::progress) {
+            Field::Stage => self.stage(model),
+            Field::Bar => match self.active_step().and_then(StepState::progress) {
                 Some(progress) => {
                     let (full, empty) = theme.bar();
                     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 10")]
                     let filled = ((progress * 10.0) as usize).min(10);
-                    Span::styled(format!("{}{}", full.repeat(filled), empty.repeat(10 - filled)), theme.active())
+                    (format!("{}{}", full.repeat(filled), empty.repeat(10 - filled)), theme.active())
                 }
-                None => Span::raw(""),
-            }),
-            // Where there is no column for it, a failure takes the place of the figures that it left without meaning.
-            Field::Bytes if self.failed() => Cell::from(Span::styled(fit(&self.error(), width, theme), theme.bad())),
+                None => nothing(),
+            },
             Field::Bytes => {
-                right(self.step.filter(|step| step.bytes > 0).map_or_else(String::new, |step| cell::bytes(step.bytes)))
+                self.step.filter(|step| step.bytes > 0).map_or_else(nothing, |step| plain(cell::bytes(step.bytes)))
             }
-            Field::Records => match self.step {
-                Some(step) if step.records > 0 => number(Some(step.records)),
-                _ => right(String::new()),
-            },
+            Field::Records => {
+                self.step.filter(|step| step.records > 0).map_or_else(nothing, |step| number(step.records))
+            }
             Field::Quarantined => match self.step {
-                Some(step) if step.quarantined > 0 => {
-                    let text = cell::count_within(step.quarantined, width);
-                    Cell::from(Span::styled(format!("{text:>width$}"), theme.warning()))
-                }
-                _ => right(String::new()),
+                Some(step) if step.quarantined > 0 => (cell::count_within(step.quarantined, width), theme.warning()),
+                _ => nothing(),
             },
-            Field::Rows => number(self.status.map(|status| status.active_rows)),
-            Field::Backup => number(self.status.and_then(|status| status.backup_rows)),
-            Field::Versions => Cell::from(match self.status {
-                Some(status) => format!("{}/{}", digit(status.active_version), digit(status.backup_version)),
-                None => String::new(),
+            Field::Rows => self.status.map_or_else(unknown, |status| number(status.active_rows)),
+            Field::Backup => self.status.and_then(|status| status.backup_rows).map_or_else(unknown, number),
+            Field::Versions => self.status.map_or_else(nothing, |status| {
+                plain(format!("{}/{}", digit(status.active_version), digit(status.backup_version)))
             }),
             Field::Change => {
-                let prepared =
-                    self.step.filter(|step| matches!(step.stage, Stage::Ready | Stage::Unchanged | Stage::Published));
-                let diff = prepared.and_then(|step| step.diff).or_else(|| self.status.and_then(|status| status.diff));
-                Cell::from(diff.map_or_else(String::new, |diff| cell::change(diff, width)))
+                let ready =
+                    |step: &&StepState| matches!(step.stage, Stage::Ready | Stage::Unchanged | Stage::Published);
+                let prepared = self.step.filter(ready).and_then(|step| step.diff);
+                let diff = prepared.or_else(|| self.status.and_then(|status| status.diff));
+                diff.map_or_else(nothing, |diff| plain(cell::change(diff, width)))
             }
             Field::Age => {
                 let at = self.status.and_then(|status| status.published_at);
-                right(at.map_or_else(|| "-".to_owned(), |at| cell::age(at, model.now.time)))
+                at.map_or_else(unknown, |at| plain(cell::age(at, model.now.time)))
             }
             Field::Attempts => {
                 let attempts = self.step.filter(|step| step.attempts > 1);
-                right(attempts.map_or_else(String::new, |step| step.attempts.to_string()))
+                attempts.map_or_else(nothing, |step| plain(step.attempts.to_string()))
             }
-            Field::Error => Cell::from(Span::styled(fit(&self.error(), width, theme), theme.bad())),
+            Field::Error => (self.error(), theme.bad()),
         }
     }
 
@@ -239,19 +249,28 @@ impl<'a> Entry<'a> {
         let error = self.step.filter(|_| self.failed()).and_then(|step| step.error.as_deref());
         // The sentence begins with the endpoint and its path, which the line says already.
         let error = error.map(|error| error.split_once("): ").map_or(error, |(_, rest)| rest)).unwrap_or_default();
-        text::clean(error).into_owned()
+        text::clean(&error.replace("HTTP status", "HTTP")).into_owned()
     }
 
-    fn stage(&self, model: &Model) -> (&'static str, Style) {
+    /// The stage in one word; while bytes or rows come in, with how many of them are there.
+    fn stage(&self, model: &Model) -> (String, Style) {
         let theme = model.theme;
         if model.restored.contains(&self.entity) && model.run.is_none() {
-            return ("restored", theme.warning());
+            return ("restored".to_owned(), theme.warning());
         }
         match (self.step, self.status) {
-            (Some(step), _) => (step.stage.word(), theme.stage(step.stage)),
-            (None, Some(status)) if status.active_version == 0 => ("empty", theme.dim()),
-            (None, Some(_)) => ("live", Style::new()),
-            (None, None) => ("", Style::new()),
+            (Some(step), _) => {
+                let percent = step.progress().map(|progress| format!("{:>3.0}%", (progress * 100.0).floor()));
+                let word = match (step.stage, percent) {
+                    (Stage::Fetching, Some(percent)) => format!("fetch{percent}"),
+                    (Stage::Loading, Some(percent)) => format!("load {percent}"),
+                    (stage, _) => stage.word().to_owned(),
+                };
+                (word, theme.stage(step.stage))
+            }
+            (None, Some(status)) if status.active_version == 0 => ("empty".to_owned(), theme.dim()),
+            (None, Some(_)) => ("live".to_owned(), Style::new()),
+            (None, None) => (String::new(), Style::new()),
         }
     }
 }
@@ -271,9 +290,7 @@ mod tests {
             let fields = Field::shown(width);
             let used: u16 = fields.iter().map(|(_, width)| width + 1).sum::<u16>() - 1;
             assert!(used <= width, "{used} of {width}");
-            for needed in
-                [Field::Name, Field::Stage, Field::Rows, Field::Backup, Field::Versions, Field::Change, Field::Age]
-            {
+            for needed in [Field::Name, Field::Stage, Field::Rows, Field::Backup, Field::Versions, Field::Change] {
                 assert!(fields.iter().any(|(field, _)| *field == needed), "{needed:?} at {width}");
             }
             for (field, width) in fields {
@@ -281,7 +298,7 @@ mod tests {
             }
         }
         let at_80: Vec<_> = Field::shown(80).into_iter().map(|(field, _)| field).collect();
-        for needed in [Field::Bytes, Field::Records, Field::Percent] {
+        for needed in [Field::Bytes, Field::Records, Field::Age] {
             assert!(at_80.contains(&needed), "{needed:?}");
         }
     }

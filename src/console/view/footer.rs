@@ -8,7 +8,7 @@ use ratatui::{
 
 use super::{
     super::{
-        action::ACTIONS,
+        action::{ACTIONS, Action, Group},
         model::{Model, Tone},
     },
     fit,
@@ -29,7 +29,11 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         return;
     }
     let mut spans = Vec::new();
-    for action in ACTIONS.iter().filter(|action| !action.label.is_empty() && (action.enabled)(model).is_ok()) {
+    let possible = |action: &&Action| !action.label.is_empty() && (action.enabled)(model).is_ok();
+    // Moving about is found without a hint, should the line be short.
+    let (moving, doing): (Vec<&Action>, Vec<&Action>) =
+        ACTIONS.iter().filter(possible).partition(|action| action.group == Group::Navigation);
+    for action in doing.into_iter().chain(moving) {
         spans.push(Span::styled(format!(" {}", action.keys[0].label()), theme.strong()));
         spans.push(Span::styled(format!(" {} ", action.label), theme.dim()));
     }

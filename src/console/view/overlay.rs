@@ -113,16 +113,18 @@ fn rollback(model: &Model, plan: &RollbackPlan, width: usize) -> Vec<Line<'stati
     let mut lines: Vec<_> = wrap(&text::clean(&describe_plan(plan)), width).into_iter().map(Line::raw).collect();
     if let Some(at) = plan.backup_published_at {
         let age = cell::age(at, model.now.time);
-        lines.push(Line::raw(format!("What comes back was published {} UTC, {age} ago.", cell::date(at))));
+        let sentence = format!("What comes back was published {} UTC, {age} ago.", cell::date(at));
+        lines.extend(wrap(&sentence, width).into_iter().map(Line::raw));
     }
     lines.push(Line::raw(""));
-    let heading = format!("{:<20}{:>9}{:>20}   {}", "entity", "version", "rows", "change for visitors");
+    let heading = format!("{:<20}{:>5} {:>21} change for visitors", "entity", "from", "rows");
     lines.push(Line::styled(fit(&heading, width, theme), theme.dim()));
     for switch in &plan.entities {
         let rows = format!("{} > {}", text::thousands(switch.rows_before), text::thousands(switch.rows_after));
-        let change = switch.diff.map_or_else(|| "not recorded".to_owned(), |diff| cell::change(diff, 24));
-        let versions = format!("v{} > v{}", switch.from_version, switch.to_version);
-        let text = format!("{:<20}{versions:>9}{rows:>20}   {change}", switch.entity);
+        let room = width.saturating_sub(48).max(6);
+        let change = switch.diff.map_or_else(|| "unknown".to_owned(), |diff| cell::change(diff, room));
+        let versions = format!("v{}>v{}", switch.from_version, switch.to_version);
+        let text = format!("{:<20}{versions} {rows:>21} {change}", switch.entity);
         let style = if switch.diff.is_some_and(DiffCounts::is_empty) { theme.dim() } else { Style::new() };
         lines.push(Line::styled(fit(&text, width, theme), style));
     }

@@ -52,7 +52,9 @@ fn line(model: &Model, run: &RunSummary, width: usize) -> Line<'static> {
     let theme = model.theme;
     let outcome = run.outcome.map_or("going on", RunOutcome::word);
     let took = run.duration_ms.map(text::duration).unwrap_or_default();
-    let start = format!("{:>5} {} ", run.id, cell::date(run.started_at));
+    let date = cell::date(run.started_at);
+    let date = if width < 70 { &date[5..16] } else { date.as_str() };
+    let start = format!("{:>5} {date} ", run.id);
     let word = format!("{outcome:<12}");
     let error = run.error.as_deref().map(|error| format!("  {}", text::clean(error))).unwrap_or_default();
     let rest = format!("{took:>8}  {} {}{error}", run.trigger, text::clean(&run.operator.to_string()));
