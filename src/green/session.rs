@@ -167,7 +167,7 @@ impl Session {
     /// When its indexes cannot be built.
     pub async fn seal_load(&self, entity: Entity) -> Result<u64, GreenError> {
         let run = self.run;
-        self.writer.call(move |connection| load::seal(connection, entity, run)).await
+        self.writer.call_interruptible(move |connection| load::seal(connection, entity, run)).await
     }
 
     /// Counts how the loaded rows of `entity` differ from `active`, the live version. May take seconds at a million rows.
@@ -203,7 +203,7 @@ impl Session {
             .await
     }
 
-    /// Breaks off the statement in progress, such as the building of an index.
+    /// Breaks off the building of indexes, should that be at work.
     pub fn interrupt(&self) {
         self.writer.interrupt();
     }

@@ -1,6 +1,9 @@
 //! The one thread that owns a run's writing connection.
 
-use std::{sync::mpsc, thread};
+use std::{
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread,
+};
 
 use rusqlite::{Connection, InterruptHandle};
 use tokio::sync::oneshot;
@@ -13,7 +16,9 @@ type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 #[derive(Clone)]
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
-    interrupt: std::sync::Arc<InterruptHandle>,
+    interrupt: Arc<InterruptHandle>,
+    /// Whether the job at work may be broken off.
+    interruptible: Arc<Mutex<bool>>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -25,7 +30,7 @@ impl std::fmt::Debug for Writer {
 impl Writer {
     /// Starts the thread.
     pub(super) fn start(mut connection: Connection) -> Result<Self, GreenError> {
-        let interrupt = std::sync::Arc::new(connection.get_interrupt_handle());
+        let interrupt = Arc::new(connection.get_interrupt_handle());
         let (jobs, queue) = mpsc::channel::<Job>();
         thread::Builder::new()
             .name("writer".to_owned())
@@ -35,7 +40,7 @@ impl Writer {
                 }
             })
             .map_err(|_| GreenError::WriterGone)?;
-        Ok(Self { jobs, interrupt })
+        Ok(Self { jobs, interrupt, interruptible: Arc::default() })
     }
 
     /// Queues `work` and returns a receiver for its result.
@@ -59,8 +64,72 @@ impl Writer {
         self.submit(work).await.unwrap_or(Err(GreenError::WriterGone))
     }
 
-    /// Breaks off the statement that the thread executes, if any.
+    /// Like [`Writer::call`], for long work that [`Writer::interrupt`] may break off.
+    pub(super) async fn call_interruptible<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, GreenError> + Send + 'static,
+    ) -> Result<T, GreenError> {
+        let interruptible = self.interruptible.clone();
+        let set = move |now: bool| *interruptible.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        self.call(move |connection| {
+            set(true);
+            let result = work(connection);
+            set(false);
+            result
+        })
+        .await
+    }
+
+    /// Breaks off the job at work if it may be; any other, such as a record in the journal, is left alone.
     pub(super) fn interrupt(&self) {
-        self.interrupt.interrupt();
+        // Held while interrupting, so that the job cannot give way to the next one meanwhile.
+        let interruptible = self.interruptible.lock().unwrap_or_else(PoisonError::into_inner);
+        if *interruptible {
+            self.interrupt.interrupt();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn only_what_may_be_broken_off_is() {
+        let writer = Writer::start(Connection::open_in_memory().unwrap()).unwrap();
+        let (begun, waiting) = mpsc::channel();
+        let long = writer.clone();
+        let endless = tokio::spawn(async move {
+            let work = move |connection: &mut Connection| {
+                begun.send(()).unwrap();
+                let counted = connection.query_row(ENDLESS, [], |row| row.get::<_, i64>(0));
+                counted.map_err(|error| GreenError::from_sqlite(error, "counting"))
+            };
+            long.call_interruptible(work).await
+        });
+        waiting.recv().unwrap();
+        // Until the statement runs there is nothing to break off.
+        while !endless.is_finished() {
+            writer.interrupt();
+            tokio::task::yield_now().await;
+        }
+        assert!(endless.await.unwrap().is_err());
+        let (sender, gate) = mpsc::channel::<()>();
+        let protected = writer.submit(move |connection| {
+            gate.recv().unwrap();
+            let sql =
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 10000) SELECT count(*) FROM n";
+            connection
+                .query_row(sql, [], |row| row.get::<_, i64>(0))
+                .map_err(|error| GreenError::from_sqlite(error, "counting"))
+        });
+        let interrupting = writer.clone();
+        sender.send(()).unwrap();
+        for _ in 0..1000 {
+            interrupting.interrupt();
+        }
+        assert_eq!(protected.await.unwrap().unwrap(), 10_000);
     }
 }
