@@ -15,6 +15,8 @@ mod failures;
 mod fake_blue;
 mod invariants;
 mod lock;
+mod picture;
+mod pty;
 mod readers;
 mod records;
 mod rollback;

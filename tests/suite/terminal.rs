@@ -3,21 +3,16 @@
 use std::{
     fs::File,
     io::{Read, Write},
-    num::NonZeroU16,
     process::{Command, Stdio},
-    sync::{Arc, Condvar, Mutex, mpsc},
-    thread,
-    time::Duration,
 };
 
 use greenroom::entity::Endpoint;
-use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
-
 use rustix::pty::OpenptFlags;
 
 use crate::{
     data::Data,
     fake_blue::{FakeBlue, Fault, When},
+    pty::{Session, contains, in_time},
 };
 
 const ROWS: u16 = 24;
@@ -49,134 +44,6 @@ impl Blue {
     fn release(&self) {
         self.inner.release();
     }
-}
-
-struct Output {
-    screen: vt100::Parser,
-    raw: Vec<u8>,
-    ended: bool,
-}
-
-/// A program on a terminal of its own.
-struct Session {
-    child: Option<Box<dyn Child + Send + Sync>>,
-    master: Box<dyn MasterPty + Send>,
-    input: Box<dyn Write + Send>,
-    output: Arc<(Mutex<Output>, Condvar)>,
-}
-
-impl Session {
-    fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let size = PtySize { rows: ROWS, cols: COLUMNS, pixel_width: 0, pixel_height: 0 };
-        let pair = native_pty_system().openpty(size).unwrap();
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_greenroom"));
-        command.args(arguments);
-        command.env_clear();
-        command.env("TERM", "xterm-256color");
-        command.env("LANG", "C.UTF-8");
-        for (name, value) in variables {
-            command.env(name, value);
-        }
-        let child = pair.slave.spawn_command(command).unwrap();
-        drop(pair.slave);
-        let mut reader = pair.master.try_clone_reader().unwrap();
-        let input = pair.master.take_writer().unwrap();
-        let (rows, columns) = (NonZeroU16::new(ROWS).unwrap(), NonZeroU16::new(COLUMNS).unwrap());
-        let output = Output { screen: vt100::Parser::new(rows, columns, 0), raw: Vec::new(), ended: false };
-        let output = Arc::new((Mutex::new(output), Condvar::new()));
-        let shared = output.clone();
-        thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            loop {
-                let read = reader.read(&mut buffer).unwrap_or(0);
-                let mut output = shared.0.lock().unwrap();
-                output.screen.process(&buffer[..read]);
-                output.raw.extend_from_slice(&buffer[..read]);
-                output.ended = read == 0;
-                shared.1.notify_all();
-                if read == 0 {
-                    return;
-                }
-            }
-        });
-        Self { child: Some(child), master: pair.master, input, output }
-    }
-
-    fn press(&mut self, keys: &str) {
-        self.input.write_all(keys.as_bytes()).unwrap();
-        self.input.flush().unwrap();
-    }
-
-    /// Presses `keys` again and again until `text` is shown: a question takes no answer in its first moment.
-    fn press_until(&mut self, keys: &str, text: &str) {
-        for _ in 0..600 {
-            self.press(keys);
-            let (output, changed) = &*self.output;
-            let shows = |output: &mut Output| !output.screen.screen().contents().contains(text);
-            let wait = Duration::from_millis(100);
-            if !changed.wait_timeout_while(output.lock().unwrap(), wait, shows).unwrap().1.timed_out() {
-                return;
-            }
-        }
-        panic!("{text} was never shown");
-    }
-
-    /// Waits until `wanted` holds for the output.
-    fn until(&self, what: &str, wanted: impl Fn(&Output) -> bool) {
-        let (output, changed) = &*self.output;
-        let output = output.lock().unwrap();
-        let (output, timeout) =
-            changed.wait_timeout_while(output, Duration::from_mins(1), |output| !wanted(output)).unwrap();
-        assert!(!timeout.timed_out(), "waited too long for {what}:\n{}", output.screen.screen().contents());
-    }
-
-    fn until_shows(&self, text: &str) {
-        self.until(text, |output| output.screen.screen().contents().contains(text));
-    }
-
-    fn raw(&self) -> Vec<u8> {
-        self.output.0.lock().unwrap().raw.clone()
-    }
-
-    /// Waits for the end of the program and of its output.
-    fn end(&mut self) -> ExitStatus {
-        self.until("the end of the output", |output| output.ended);
-        let mut child = self.child.take().unwrap();
-        in_time("the end of the program", move || child.wait().unwrap())
-    }
-
-    fn signal(&self, signal: rustix::process::Signal) {
-        let pid =
-            rustix::process::Pid::from_raw(self.child.as_ref().unwrap().process_id().unwrap().try_into().unwrap())
-                .unwrap();
-        rustix::process::kill_process(pid, signal).unwrap();
-    }
-
-    /// The modes of the terminal, as text to compare.
-    fn modes(&self) -> String {
-        let modes = self.master.get_termios().unwrap();
-        format!("{:?} {:?} {:?} {:?}", modes.input_flags, modes.output_flags, modes.control_flags, modes.local_flags)
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-/// Does `wait` on another thread and gives up on it after a time that only a defect needs.
-fn in_time<T: Send + 'static>(what: &str, wait: impl FnOnce() -> T + Send + 'static) -> T {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || sender.send(wait()));
-    receiver.recv_timeout(Duration::from_mins(1)).unwrap_or_else(|_| panic!("waited too long for {what}"))
-}
-
-fn contains(raw: &[u8], wanted: &str) -> bool {
-    raw.windows(wanted.len()).any(|window| window == wanted.as_bytes())
 }
 
 fn assert_given_back(session: &Session, modes: &str) {
