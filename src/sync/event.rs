@@ -278,7 +278,7 @@ impl fmt::Display for RunEvent {
             Self::Loading { entity, records, .. } => write!(out, "{entity}: {records} records"),
             Self::Ready { entity, records, rows, duplicates, quarantined, notes, .. } => {
                 write!(out, "{entity}: {records} records, {rows} rows")?;
-                let rest = [(duplicates, "duplicate"), (quarantined, "quarantined"), (notes, "noted")];
+                let rest = [(duplicates, "duplicates"), (quarantined, "quarantined"), (notes, "noted")];
                 rest.iter()
                     .filter(|(count, _)| **count > 0)
                     .try_for_each(|(count, word)| write!(out, ", {count} {word}"))

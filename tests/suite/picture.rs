@@ -104,18 +104,41 @@ fn draw_run(out: &mut String, look: &Look, text: &str, x: f32, y: f32, length: f
         writeln!(out, "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{length:.1}\" height=\"{height}\" fill=\"{back}\"/>")
             .unwrap();
     }
-    if text.trim().is_empty() {
-        return;
-    }
-    // Viewers disagree on spaces, but not on these.
-    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace(' ', "\u{a0}");
     let weight = if *bold { " font-weight=\"bold\"" } else { "" };
     let opacity = if *dim { " fill-opacity=\"0.6\"" } else { "" };
     let y = y + base;
-    writeln!(
-        out,
-        "<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"{fore}\"{weight}{opacity} textLength=\"{length:.1}\" \
-         lengthAdjust=\"spacingAndGlyphs\">{text}</text>"
-    )
-    .unwrap();
+    for (column, words) in pieces(text) {
+        #[expect(clippy::cast_precision_loss, reason = "columns of a screen")]
+        let (x, length) = (x + column as f32 * CELL.0, words.chars().count() as f32 * CELL.0);
+        let words = words.replace('&', "&amp;").replace('<', "&lt;");
+        writeln!(
+            out,
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"{fore}\"{weight}{opacity} textLength=\"{length:.1}\" \
+             lengthAdjust=\"spacingAndGlyphs\">{words}</text>"
+        )
+        .unwrap();
+    }
+}
+
+/// The parts of `text` between two or more spaces, with their columns: viewers disagree on what to do with such spaces.
+fn pieces(text: &str) -> Vec<(usize, String)> {
+    let mut pieces: Vec<(usize, String)> = Vec::new();
+    let mut spaces = 2;
+    for (column, character) in text.chars().enumerate() {
+        match (character, spaces) {
+            (' ', _) => spaces += 1,
+            (_, 0..2) => {
+                if let Some((_, words)) = pieces.last_mut() {
+                    words.extend(std::iter::repeat_n(' ', spaces));
+                    words.push(character);
+                }
+                spaces = 0;
+            }
+            _ => {
+                pieces.push((column, character.to_string()));
+                spaces = 0;
+            }
+        }
+    }
+    pieces
 }
