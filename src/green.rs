@@ -28,7 +28,7 @@ pub use self::{
     lock::RunLock,
     publish::{Prepared, Publication},
     quarantine::KEPT as QUARANTINE_KEPT,
-    session::{LoadedRows, Session},
+    session::{Begun, LoadedRows, Session},
     snapshot::{SnapshotParts, Staged, Staging},
     status::{LiveVersion, Origin},
 };

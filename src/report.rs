@@ -218,12 +218,29 @@ pub struct RunSummary {
 }
 
 /// The answer of `sync`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SyncReport {
     /// The run.
     pub run: RunSummary,
     /// Its steps, in the order of [`Entity::ALL`].
     pub entities: Vec<StepReport>,
+    /// Guards that tripped.
+    pub guards: Vec<GuardReport>,
+}
+
+/// A check of the prepared rows that did not hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GuardReport {
+    /// The guard's name.
+    pub guard: String,
+    /// The entity that it is about.
+    pub entity: Entity,
+    /// What it allows.
+    pub limit: f64,
+    /// What was found.
+    pub value: f64,
+    /// Both in a sentence.
+    pub message: String,
 }
 
 /// One request of a run.
@@ -320,6 +337,11 @@ pub struct EntityStatus {
     pub backup_rows: Option<u64>,
     /// Difference between them, as recorded when the live version was published.
     pub diff: Option<DiffCounts>,
+    /// Size of the body that the live version was made from, in bytes.
+    pub bytes: Option<u64>,
+    /// What became of its records.
+    #[serde(flatten)]
+    pub made_from: Option<RecordCounts>,
     /// Kept snapshots of its endpoint.
     pub snapshots: u64,
     /// When the live version was published.
@@ -528,6 +550,6 @@ pub struct EntityDetail {
     pub snapshots: Vec<SnapshotReport>,
     /// Its part of the newest runs, newest first.
     pub steps: Vec<PastStep>,
-    /// Records in quarantine and notes of the newest run that loaded it.
+    /// Records in quarantine and notes of the run behind its live rows, with the beginnings of the records.
     pub quarantine: Vec<QuarantineReport>,
 }

@@ -127,11 +127,9 @@ impl Client {
     /// # Errors
     /// When there is no answer, or one without a body of records.
     pub async fn begin(&self, endpoint: Endpoint, run: i64, deadline: Instant) -> Result<Download, FetchError> {
-        let limits = Limits {
-            idle: self.config.idle_timeout,
-            attempt: self.config.attempt_timeout,
-            end: deadline.min(Instant::now() + self.config.attempt_timeout),
-        };
+        let now = Instant::now();
+        let end = deadline.min(now + self.config.attempt_timeout);
+        let limits = Limits { idle: self.config.idle_timeout, attempt: end.duration_since(now), end };
         let request = self.http.get(self.config.address(endpoint)).header("x-greenroom-run", run).send();
         let response = limits.keep("waiting for the answer's head", request).await?.map_err(|error| {
             if error.is_timeout() {

@@ -22,12 +22,12 @@ impl Default for RetryPolicy {
 impl RetryPolicy {
     /// The wait after the failed attempt number `attempt` (from 1).
     ///
-    /// `jitter` in 0..1 spreads it over the upper half of the delay, so that many clients do not return at once.
+    /// `jitter` in 0..1 adds up to a quarter of the delay, so that many clients do not return at once.
     /// What the server asked for in `Retry-After` is never undercut.
     #[must_use]
     pub fn delay(&self, attempt: u32, jitter: f64, retry_after: Option<Duration>) -> Duration {
         let doubled = self.first.saturating_mul(1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX));
-        let own = doubled.min(self.longest).mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0);
+        let own = doubled.min(self.longest).mul_f64(1.0 + jitter.clamp(0.0, 1.0) / 4.0);
         retry_after.map_or(own, |asked| asked.max(own))
     }
 }
@@ -51,8 +51,8 @@ mod tests {
     fn delays_double_up_to_the_cap_and_jitter_comes_after_it() {
         let policy = RetryPolicy { attempts: 9, ..RetryPolicy::default() };
         let delay = |attempt, jitter| policy.delay(attempt, jitter, None);
-        assert_eq!([1, 2, 3, 4, 5, 40].map(|attempt| delay(attempt, 1.0).as_secs()), [1, 2, 4, 8, 10, 10]);
-        assert_eq!(delay(5, 0.0), Duration::from_secs(5));
+        assert_eq!([1, 2, 3, 4, 5, 40].map(|attempt| delay(attempt, 0.0).as_secs()), [1, 2, 4, 8, 10, 10]);
+        assert_eq!(delay(5, 1.0), Duration::from_millis(12_500));
         assert!(delay(5, 0.3) < delay(5, 0.6));
     }
 
@@ -60,7 +60,7 @@ mod tests {
     fn the_server_may_ask_for_longer_but_not_for_shorter() {
         let policy = RetryPolicy::default();
         assert_eq!(policy.delay(1, 0.5, Some(Duration::from_secs(30))), Duration::from_secs(30));
-        assert_eq!(policy.delay(3, 1.0, Some(Duration::ZERO)), Duration::from_secs(4));
+        assert_eq!(policy.delay(3, 0.0, Some(Duration::ZERO)), Duration::from_secs(4));
     }
 
     #[test]

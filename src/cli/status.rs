@@ -115,6 +115,8 @@ mod tests {
             active_rows: 0,
             backup_rows: None,
             diff: None,
+            bytes: None,
+            made_from: None,
             snapshots: 0,
             published_at: None,
             checked_at: None,

@@ -250,7 +250,7 @@ mod tests {
             publication: (outcome == RunOutcome::Published).then_some(3),
             error: (outcome == RunOutcome::Failed).then(|| "boards: HTTP status 500 after 3 attempts\u{1b}[2J".into()),
         };
-        SyncReport { run, entities }
+        SyncReport { run, entities, guards: Vec::new() }
     }
 
     #[test]

@@ -4,30 +4,21 @@ use jiff::Timestamp;
 
 use crate::{report::DiffCounts, text};
 
-/// A count in at most five characters: `812`, `18.2k`, `1.03M`.
+/// A count or a size in bytes in decimal units, in at most five characters: `812`, `18.2k`, `1.0M`.
 pub(super) fn compact(count: u64) -> String {
-    scaled(count, 1000, &["", "k", "M", "G", "T"])
-}
-
-/// A size in bytes in at most five characters: `812`, `18.2k`, `152M`.
-pub(super) fn bytes(count: u64) -> String {
-    scaled(count, 1024, &["", "k", "M", "G", "T"])
-}
-
-fn scaled(count: u64, step: u64, units: &[&str]) -> String {
-    if count < step {
+    const UNITS: [&str; 5] = ["", "k", "M", "G", "T"];
+    if count < 1000 {
         return count.to_string();
     }
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
     let mut value = count as f64;
     let mut unit = 0;
-    #[expect(clippy::cast_precision_loss, reason = "1000 or 1024")]
-    while value >= step as f64 - 0.5 && unit + 1 < units.len() {
-        value /= step as f64;
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
         unit += 1;
     }
     let decimals = usize::from(value < 99.95);
-    format!("{value:.decimals$}{}", units[unit])
+    format!("{value:.decimals$}{}", UNITS[unit])
 }
 
 /// A count with thousands separated where that fits into `width`, else a short one.
@@ -100,7 +91,7 @@ mod tests {
             [0, 999, 1000, 18_249, 999_949, 999_999, 389_153, 1_028_736].map(compact),
             ["0", "999", "1.0k", "18.2k", "1.0M", "1.0M", "389k", "1.0M"]
         );
-        assert_eq!([812, 1024, 166_723_584].map(bytes), ["812", "1.0k", "159M"]);
+        assert_eq!([812, 1024, 166_723_584].map(compact), ["812", "1.0k", "167M"]);
         assert_eq!(count_within(1_028_736, 7), "1.0M");
     }
 

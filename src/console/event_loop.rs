@@ -22,7 +22,7 @@ use super::{
     executor::Executor,
     log_pane::LogBell,
     message::{Effect, Message, Moment},
-    model::{Model, ModelOptions, OwnRun},
+    model::{Model, ModelOptions},
     update, view,
 };
 use crate::ops::Operations;
@@ -164,12 +164,12 @@ impl Console {
         update::update(&mut self.model, message, now)
     }
 
-    /// Waits for the end of our run, without a screen.
+    /// Waits for the end of our run, or of a rollback or cleanup, without a screen.
     pub async fn bring_to_end(&mut self) {
-        if self.model.own_run != OwnRun::None {
-            tracing::warn!("the terminal is gone; the run goes on to its end");
+        if self.model.is_busy() {
+            tracing::warn!("the terminal is gone; what was begun goes on to its end");
         }
-        while self.model.own_run != OwnRun::None {
+        while self.model.is_busy() {
             let Some(message) = self.messages.recv().await else { return };
             drop(self.take(message));
         }

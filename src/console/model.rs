@@ -145,6 +145,8 @@ pub struct Model {
     pub dirty: bool,
     /// Whether to leave as soon as our run ended.
     pub quit_after_run: bool,
+    /// What is being done to the database besides a run, such as `rolling back`.
+    pub in_flight: Option<&'static str>,
 }
 
 /// tui-logger's state, which has no `Debug`.
@@ -186,6 +188,7 @@ impl Model {
             log: LogState(TuiWidgetState::new()),
             dirty: true,
             quit_after_run: false,
+            in_flight: None,
         }
     }
 
@@ -209,6 +212,12 @@ impl Model {
             Duration::from_secs(step - age % step)
         });
         until_next.min()
+    }
+
+    /// Whether something of ours goes on that must come to its end.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.own_run != OwnRun::None || self.in_flight.is_some()
     }
 
     /// Says something in answer to a key.

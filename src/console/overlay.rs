@@ -18,6 +18,8 @@ pub enum Overlay {
         plan: Box<RollbackPlan>,
         /// Since when the question stands.
         asked: Instant,
+        /// First entity shown.
+        scroll: usize,
     },
     /// Whether to clean up. Irreversible: the word is typed.
     Cleanup {
@@ -55,10 +57,19 @@ impl Overlay {
         }
     }
 
-    /// Scroll position of a list.
+    /// First line or entity shown.
+    #[must_use]
+    pub fn scroll(&self) -> usize {
+        match self {
+            Self::Help { scroll } | Self::Run { scroll, .. } | Self::Rollback { scroll, .. } => *scroll,
+            Self::Cleanup { .. } | Self::Quit { .. } => 0,
+        }
+    }
+
+    /// Scroll position of what can be scrolled.
     pub fn scroll_mut(&mut self) -> Option<&mut usize> {
         match self {
-            Self::Help { scroll } | Self::Run { scroll, .. } => Some(scroll),
+            Self::Help { scroll } | Self::Run { scroll, .. } | Self::Rollback { scroll, .. } => Some(scroll),
             _ => None,
         }
     }

@@ -36,7 +36,10 @@ pub fn update(model: &mut Model, message: Message, now: Moment) -> Vec<Effect> {
     model.dirty = true;
     match message {
         Message::Input(event) => input(model, &event),
-        Message::Tick | Message::Logged => Vec::new(),
+        Message::Logged => Vec::new(),
+        // While nothing of ours goes on, someone else may have changed what is shown.
+        Message::Tick if model.is_busy() => Vec::new(),
+        Message::Tick => vec![Effect::LoadStatus, Effect::LoadRuns],
         Message::Status(answer) => {
             match answer {
                 Ok(status) => {
@@ -49,8 +52,10 @@ pub fn update(model: &mut Model, message: Message, now: Moment) -> Vec<Effect> {
         }
         Message::Runs(answer) => {
             if let Some(runs) = or_say(model, answer) {
+                // The choice stays with its run, unless it was the newest one.
+                let chosen = model.runs.get(model.selected_run).filter(|_| model.selected_run > 0).map(|run| run.id);
+                model.selected_run = chosen.and_then(|id| runs.iter().position(|run| run.id == id)).unwrap_or_default();
                 model.runs = runs;
-                model.selected_run = model.selected_run.min(model.runs.len().saturating_sub(1));
             }
             Vec::new()
         }
@@ -61,7 +66,9 @@ pub fn update(model: &mut Model, message: Message, now: Moment) -> Vec<Effect> {
             Vec::new()
         }
         Message::Run(answer) => {
-            if let Some(report) = or_say(model, answer) {
+            if let Some(report) = or_say(model, answer)
+                && model.overlays.is_empty()
+            {
                 model.overlays.push(Overlay::Run { report: Box::new(report), scroll: 0 });
             }
             Vec::new()
@@ -119,7 +126,11 @@ fn sync_ended(model: &mut Model, answer: Answer<SyncReport>) -> Vec<Effect> {
             let (tone, sentence) = describe_end(&report);
             model.say(tone, sentence);
         }
-        Err(error) => model.say(Tone::Bad, error),
+        Err(error) => {
+            // What was told of it is not how it ended.
+            model.run = None;
+            model.say(Tone::Bad, error);
+        }
     }
     if model.quit_after_run {
         return vec![Effect::Quit];
@@ -148,11 +159,16 @@ fn describe_end(report: &SyncReport) -> (Tone, String) {
 }
 
 fn ask_rollback(model: &mut Model, plan: RollbackPlan) {
+    // One question at a time: the answer to one must not be taken for that to another.
+    if !model.overlays.is_empty() {
+        return;
+    }
     let asked = model.now.instant;
-    model.overlays.push(Overlay::Rollback { plan: Box::new(plan), asked });
+    model.overlays.push(Overlay::Rollback { plan: Box::new(plan), asked, scroll: 0 });
 }
 
 fn rolled_back(model: &mut Model, answer: Answer<RollbackReport>) -> Vec<Effect> {
+    model.in_flight = None;
     if let Some(report) = or_say(model, answer) {
         if model.own_run == OwnRun::None {
             model.run = None;
@@ -169,6 +185,9 @@ fn rolled_back(model: &mut Model, answer: Answer<RollbackReport>) -> Vec<Effect>
 }
 
 fn ask_cleanup(model: &mut Model, plan: CleanupReport) {
+    if !model.overlays.is_empty() {
+        return;
+    }
     if plan.is_empty() {
         model.say(Tone::Plain, "there is nothing to clean up and no space to give back");
         return;
@@ -178,8 +197,9 @@ fn ask_cleanup(model: &mut Model, plan: CleanupReport) {
 }
 
 fn cleaned_up(model: &mut Model, answer: Answer<CleanupReport>) -> Vec<Effect> {
+    model.in_flight = None;
     if let Some(report) = or_say(model, answer) {
-        let freed = cell::bytes(report.bytes_before.saturating_sub(report.bytes_after));
+        let freed = cell::compact(report.bytes_before.saturating_sub(report.bytes_after));
         let (snapshots, leftovers, runs) = (report.snapshots.len(), report.leftovers.len(), report.runs);
         let text = format!(
             "cleaned up: {snapshots} snapshots, {leftovers} leftover tables and {runs} runs removed, {freed} bytes given back"
@@ -252,6 +272,10 @@ pub fn perform(model: &mut Model, action: &Action) -> Vec<Effect> {
         }
         ActionId::Help => model.overlays.push(Overlay::Help { scroll: 0 }),
         ActionId::Quit => {
+            if let Some(doing) = model.in_flight {
+                model.say(Tone::Plain, format!("still {doing}; q leaves when that is done"));
+                return Vec::new();
+            }
             if model.own_run == OwnRun::None {
                 return vec![Effect::Quit];
             }
@@ -314,23 +338,27 @@ fn overlay_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         return Vec::new();
     }
     if let Some(scroll) = top.scroll_mut() {
-        let target = action::find(key).map(|action| action.id);
-        match target {
-            Some(ActionId::Up) => *scroll = moved(*scroll, false, 1, last),
-            Some(ActionId::Down) => *scroll = moved(*scroll, true, 1, last),
-            Some(ActionId::PageUp) => *scroll = moved(*scroll, false, PAGE, last),
-            Some(ActionId::PageDown) => *scroll = moved(*scroll, true, PAGE, last),
-            Some(ActionId::Top) => *scroll = 0,
-            Some(ActionId::Bottom) => *scroll = last,
-            _ => drop(model.overlays.pop()),
+        let target = match action::find(key).map(|action| action.id) {
+            Some(ActionId::Up) => Some(moved(*scroll, false, 1, last)),
+            Some(ActionId::Down) => Some(moved(*scroll, true, 1, last)),
+            Some(ActionId::PageUp) => Some(moved(*scroll, false, PAGE, last)),
+            Some(ActionId::PageDown) => Some(moved(*scroll, true, PAGE, last)),
+            Some(ActionId::Top) => Some(0),
+            Some(ActionId::Bottom) => Some(last),
+            _ => None,
+        };
+        if let Some(target) = target {
+            *scroll = target;
+            return Vec::new();
         }
-        return Vec::new();
     }
     match top {
         Overlay::Rollback { plan, .. } => {
             let (confirmed, publication) = (key.code == KeyCode::Char('Y'), plan.publication.id);
             model.overlays.pop();
             if confirmed {
+                model.in_flight = Some("rolling back");
+                model.say(Tone::Plain, "rolling back");
                 return vec![Effect::Rollback(publication)];
             }
             model.say(Tone::Plain, "nothing was switched");
@@ -338,6 +366,7 @@ fn overlay_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         Overlay::Cleanup { typed, .. } => match key.code {
             KeyCode::Enter if typed == Overlay::CLEANUP_WORD => {
                 model.overlays.pop();
+                model.in_flight = Some("cleaning up");
                 model.say(Tone::Plain, "cleaning up");
                 return vec![Effect::Cleanup];
             }
@@ -368,7 +397,7 @@ fn overlay_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                 _ => {}
             }
         }
-        Overlay::Help { .. } | Overlay::Run { .. } => {}
+        Overlay::Help { .. } | Overlay::Run { .. } => drop(model.overlays.pop()),
     }
     Vec::new()
 }

@@ -18,9 +18,6 @@ const EXCERPT: usize = 80;
 /// Furthest date that the reading application can hold, in milliseconds either side of 1970 (ECMA-262, 21.4.1.1).
 const DATE_LIMIT: i64 = 8_640_000_000_000_000;
 
-/// Largest whole number that a floating point number holds without loss.
-const EXACT_FLOAT: f64 = 9_007_199_254_740_992.0;
-
 /// A field of a record, its text as received; missing and `null` are the same.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Field<'a>(Option<&'a RawValue>);
@@ -304,17 +301,30 @@ fn number_text(raw: &str) -> Option<Cow<'_, str>> {
     }
 }
 
+/// The whole number in a JSON number, also where it is written with a fraction of zeros or an exponent.
 fn whole_number(raw: &str) -> Option<i64> {
     let text = number_text(raw)?;
     if let Ok(number) = text.parse::<i64>() {
         return Some(number);
     }
-    if !text.contains(['.', 'e', 'E']) {
-        return None;
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((&text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let shift = exponent.parse::<i64>().ok()?.checked_sub(i64::try_from(fraction.len()).ok()?)?;
+    let mut digits = format!("{whole}{fraction}");
+    for _ in shift..0 {
+        match digits.pop() {
+            Some('0') => {}
+            // Only zeros stood there.
+            None | Some('-') => return Some(0),
+            Some(_) => return None,
+        }
     }
-    let number = text.parse::<f64>().ok().filter(|number| number.fract() == 0.0 && number.abs() <= EXACT_FLOAT)?;
-    #[expect(clippy::cast_possible_truncation, reason = "whole and within 2^53, checked above")]
-    Some(number as i64)
+    if matches!(digits.as_str(), "" | "-") {
+        return Some(0);
+    }
+    // More zeros than fit into 64 bits are only fine after nothing but zeros.
+    digits.extend(std::iter::repeat_n('0', usize::try_from(shift.clamp(0, 20)).ok()?));
+    digits.parse().ok()
 }
 
 /// Milliseconds since 1970 of an ISO 8601 text (RFC 3339 and its relaxed forms), UTC where it names no zone, or of integer
@@ -368,12 +378,32 @@ mod tests {
             ("7.0", 7),
             ("1e3", 1000),
             ("-0", 0),
+            ("-70e-1", -7),
+            ("0.0", 0),
+            ("0e999", 0),
+            ("1e18", 1_000_000_000_000_000_000),
+            ("9007199254740993.0", 9_007_199_254_740_993),
             ("9223372036854775807", i64::MAX),
             ("-9223372036854775808", i64::MIN),
         ] {
             assert_eq!(integer(json), Ok(Value::Integer(number)), "{json}");
         }
-        for json in ["7.5", "\"7.5\"", "9223372036854775808", "1e19", "1e400", "\"x\"", "true", "{}", "[]", "\"\""] {
+        for json in [
+            "7.5",
+            "\"7.5\"",
+            "0.5",
+            "5e-1",
+            "1e-1",
+            "75e-1",
+            "9223372036854775808",
+            "1e19",
+            "1e400",
+            "\"x\"",
+            "true",
+            "{}",
+            "[]",
+            "\"\"",
+        ] {
             assert!(integer(json).is_err(), "{json}");
         }
         assert_eq!(integer("null"), Err(Rejection("size: missing".into())));

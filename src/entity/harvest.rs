@@ -67,6 +67,7 @@ pub struct Harvest {
     quarantined: Vec<Quarantined>,
     notes: Vec<NotedValue>,
     records: [u64; Entity::ALL.len()],
+    weight: usize,
 }
 
 impl Harvest {
@@ -78,6 +79,7 @@ impl Harvest {
             quarantined: Vec::new(),
             notes: Vec::new(),
             records: [0; Entity::ALL.len()],
+            weight: 0,
         }
     }
 
@@ -87,15 +89,15 @@ impl Harvest {
         self.records[entity.index()]
     }
 
-    /// Number of values waiting to be taken, a measure of the memory held.
+    /// About how much memory waits to be taken, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
-        let rows: usize = self.batches.iter().map(|batch| batch.values.len()).sum();
-        rows + self.quarantined.len() + self.notes.len()
+        self.weight
     }
 
     /// Takes the rows, quarantined records and notes collected since the last call; the counts go on.
     pub fn take(&mut self) -> (Vec<Batch>, Vec<Quarantined>, Vec<NotedValue>) {
+        self.weight = 0;
         let batches = self
             .batches
             .iter_mut()
@@ -118,6 +120,7 @@ impl Harvest {
             Ok(row) => {
                 debug_assert_eq!(N, entity.table().columns.len(), "{entity}");
                 self.records[entity.index()] += 1;
+                self.weight += N * size_of::<Value>() + text.len() * (1 + cells.notes.len());
                 if let Some(batch) = self.batches.iter_mut().find(|batch| batch.entity == entity) {
                     batch.values.extend(row);
                 }
@@ -135,6 +138,7 @@ impl Harvest {
     /// Counts one record of `entity` that goes to quarantine.
     pub(super) fn reject(&mut self, entity: Entity, position: Position, text: &str, Rejection(reason): Rejection) {
         self.records[entity.index()] += 1;
+        self.weight += text.len() + size_of::<Quarantined>();
         self.quarantined.push(Quarantined { entity, position, reason, record: text.to_owned() });
     }
 

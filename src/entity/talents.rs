@@ -64,7 +64,12 @@ pub(super) fn transform(element: &str, record: u64, harvest: &mut Harvest) {
             cells.filled_text("gender", talent.gender),
             cells.filled_text("pronouns", talent.pronouns),
             match cells.name_or_text("talentType", talent.talent_type) {
-                Value::Null => Value::Text("Unknown".to_owned()),
+                Value::Null => {
+                    for note in cells.notes.iter_mut().filter(|note| note.column == "talentType") {
+                        note.problem = note.problem.replace("stored NULL", "stored Unknown");
+                    }
+                    Value::Text("Unknown".to_owned())
+                }
                 named => named,
             },
         ])

@@ -40,10 +40,10 @@ impl Database {
             let (run, step) = step.doing(doing)?;
             steps.push(PastStep { run: journal::run(&transaction, run)?, step });
         }
-        // The newest run that read its records; an unchanged one read none.
-        let loaded = steps.iter().find(|past| past.step.records > 0);
-        let quarantine = match loaded {
-            Some(past) => quarantine::list_entity(&transaction, past.run.id, entity, QUARANTINE)?,
+        // What stands behind the rows that visitors see; before the first publish, the newest attempt.
+        let live = status::live(&transaction, entity)?.active_origin.run;
+        let quarantine = match live.or_else(|| steps.first().map(|past| past.run.id)) {
+            Some(run) => quarantine::list_entity(&transaction, run, entity, QUARANTINE)?,
             None => Vec::new(),
         };
         Ok(EntityDetail { snapshots, steps, quarantine })

@@ -134,6 +134,9 @@ pub enum GreenError {
         /// Its number.
         run: i64,
     },
+    /// The run was cancelled before its publish.
+    #[error("cancelled before its publish; nothing was switched")]
+    Cancelled,
     /// Nothing was ever published, or only once.
     #[error("there is nothing to go back to: {why}")]
     NothingToRollBack {

@@ -13,8 +13,8 @@ use crate::report::{
     StepReport, Trigger,
 };
 
-/// Entries of the quarantine that are read with a run.
-const QUARANTINE_READ: u64 = 1_000;
+/// Entries of the quarantine that are read with a run: all that are kept, of both kinds and ten entities.
+const QUARANTINE_READ: u64 = 2 * 10 * quarantine::KEPT;
 
 /// What is known of a run when it begins.
 #[derive(Clone, Debug)]
@@ -59,16 +59,12 @@ pub struct RunEnd {
     pub event: JournalEntry,
 }
 
-/// Writes down that a run begins, based on the newest publication.
-pub(super) fn begin(
-    connection: &mut Connection,
-    start: &RunStart,
-) -> Result<(RunId, Option<PublicationId>), GreenError> {
+/// Writes down that a run begins, based on the newest publication; in a transaction of the caller's.
+pub(super) fn begin(connection: &Connection, start: &RunStart) -> Result<(RunId, Option<PublicationId>), GreenError> {
     let doing = "recording the start of a run";
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
     let base: Option<PublicationId> =
-        transaction.query_row("SELECT max(id) FROM sync_publications", [], |row| row.get(0)).doing(doing)?;
-    transaction
+        connection.query_row("SELECT max(id) FROM sync_publications", [], |row| row.get(0)).doing(doing)?;
+    connection
         .execute(
             "INSERT INTO sync_runs (trigger_kind, source, operator_user, operator_host, operator_pid, base_publication, \
              started_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -83,9 +79,7 @@ pub(super) fn begin(
             ],
         )
         .doing(doing)?;
-    let run = transaction.last_insert_rowid();
-    transaction.commit().doing(doing)?;
-    Ok((run, base))
+    Ok((connection.last_insert_rowid(), base))
 }
 
 /// Writes down one event.

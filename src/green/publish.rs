@@ -54,9 +54,14 @@ pub(super) fn publish(
     steps: &[StepReport],
     operator: &Operator,
     at: Timestamp,
+    cancelled: &dyn Fn() -> bool,
 ) -> Result<Publication, GreenError> {
     let doing = "publishing";
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
+    // Waiting for the write lock may have taken a while.
+    if cancelled() {
+        return Err(GreenError::Cancelled);
+    }
     check_may_publish(&transaction, run)?;
     // The process may be gone the moment after: what the steps became is part of the publish.
     journal::write_steps(&transaction, run, steps)?;

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Entries of one kind that are kept for an entity and run. The rest is counted; the snapshot holds the records anyway.
-pub const KEPT: u64 = 10_000;
+pub const KEPT: u64 = 1_000;
 
 /// Keeps records and notes of `endpoint`, in a transaction of the caller's.
 pub(super) fn keep(
@@ -71,26 +71,31 @@ pub(super) fn keep(
 
 /// What is kept of `run`, records before notes, at most `limit` entries.
 pub(super) fn list(connection: &Connection, run: RunId, limit: u64) -> Result<Vec<QuarantineReport>, GreenError> {
-    select(connection, "run_id = ?1", params![run, limit])
+    select(connection, "*", "run_id = ?1", params![run, limit])
 }
 
-/// What is kept of one entity's part of `run`, records before notes, at most `limit` entries.
+/// What is kept of one entity's part of `run`, records before notes, at most `limit` entries, with the beginnings of the
+/// records.
 pub(super) fn list_entity(
     connection: &Connection,
     run: RunId,
     entity: Entity,
     limit: u64,
 ) -> Result<Vec<QuarantineReport>, GreenError> {
-    select(connection, "run_id = ?1 AND entity = ?3", params![run, limit, entity.name()])
+    let columns = "endpoint, entity, record, item, column_name, reason, substr(body, 1, 1000) AS body";
+    select(connection, columns, "run_id = ?1 AND entity = ?3", params![run, limit, entity.name()])
 }
 
 fn select(
     connection: &Connection,
+    columns: &str,
     condition: &str,
     values: &[&dyn ToSql],
 ) -> Result<Vec<QuarantineReport>, GreenError> {
     let doing = "reading the quarantine";
-    let sql = format!("SELECT * FROM sync_quarantine WHERE {condition} ORDER BY column_name IS NOT NULL, id LIMIT ?2");
+    let sql = format!(
+        "SELECT {columns} FROM sync_quarantine WHERE {condition} ORDER BY column_name IS NOT NULL, id LIMIT ?2"
+    );
     let mut statement = connection.prepare(&sql).doing(doing)?;
     let rows = statement
         .query_map(values, |row| {

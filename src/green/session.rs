@@ -17,6 +17,7 @@ use super::{
     publish::{self, Prepared, Publication},
     quarantine, schema,
     snapshot::{self, Staged, Staging},
+    status::{self, LiveVersion},
     writer::Writer,
 };
 use crate::{
@@ -43,6 +44,15 @@ pub struct LoadedRows {
     pub notes: Vec<NotedValue>,
 }
 
+/// What a run finds when it begins.
+#[derive(Debug)]
+pub struct Begun {
+    /// The live version of each entity, in the order of [`Entity::ALL`], with the rows that visitors see.
+    pub live: Vec<(LiveVersion, u64)>,
+    /// Runs whose process had died.
+    pub dead: Vec<RunId>,
+}
+
 /// What a run does to the database. Holds the run lock until it is dropped.
 #[derive(Debug)]
 pub struct Session {
@@ -56,11 +66,11 @@ pub struct Session {
 impl Session {
     /// Takes the run lock, clears away what dead runs left and writes down that a run begins.
     ///
-    /// Also answers which runs were found dead.
+    /// Also answers what was found then.
     ///
     /// # Errors
     /// [`GreenError::Locked`] with the owner when another run goes on.
-    pub async fn begin(database: &Database, start: RunStart) -> Result<(Self, Vec<RunId>), GreenError> {
+    pub async fn begin(database: &Database, start: RunStart) -> Result<(Self, Begun), GreenError> {
         let opened = database.clone();
         let blocking = tokio::task::spawn_blocking(move || {
             let lock = lock_for_run(&opened)?;
@@ -70,11 +80,15 @@ impl Session {
         let begun = writer.call(move |connection| {
             let dead = journal::interrupt_dead(connection, start.at)?;
             clear_away(connection)?;
-            let (run, base) = journal::begin(connection, &start)?;
-            Ok((run, base, dead))
+            let doing = "recording the start of a run";
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
+            let live = status::live_with_rows(&transaction)?;
+            let (run, base) = journal::begin(&transaction, &start)?;
+            transaction.commit().doing(doing)?;
+            Ok((run, base, Begun { live, dead }))
         });
-        let (run, base, dead) = begun.await?;
-        Ok((Self { database: database.clone(), writer, run, base, _lock: lock }, dead))
+        let (run, base, begun) = begun.await?;
+        Ok((Self { database: database.clone(), writer, run, base, _lock: lock }, begun))
     }
 
     /// The run's number.
@@ -186,7 +200,8 @@ impl Session {
     /// Makes all of `prepared` live in one durable transaction, in which the run and its `steps` are recorded, too.
     ///
     /// # Errors
-    /// When something else was published meanwhile, the run was ended by someone else, or the database cannot be written.
+    /// When something else was published meanwhile, the run was ended by someone else or is `cancelled`, which is asked once
+    /// the write lock is held, or the database cannot be written.
     /// Nothing was switched then.
     pub async fn publish(
         &self,
@@ -194,11 +209,14 @@ impl Session {
         steps: Vec<StepReport>,
         operator: Operator,
         at: Timestamp,
+        cancelled: impl Fn() -> bool + Send + 'static,
     ) -> Result<Publication, GreenError> {
         let run = self.run;
         self.writer
             .call(move |connection| {
-                durable(connection, |connection| publish::publish(connection, run, &prepared, &steps, &operator, at))
+                durable(connection, |connection| {
+                    publish::publish(connection, run, &prepared, &steps, &operator, at, &cancelled)
+                })
             })
             .await
     }
@@ -208,8 +226,8 @@ impl Session {
         self.writer.interrupt();
     }
 
-    /// Writes down how the run ended, drops what it loaded and did not publish or replaced, and removes snapshots beyond
-    /// the kept ones. Also answers whether the write-ahead log could be truncated.
+    /// Writes down how the run ended, drops what it loaded and did not publish or replaced, and removes snapshots and
+    /// runs beyond the kept ones. Also answers whether the write-ahead log could be truncated.
     ///
     /// # Errors
     /// When the end cannot be written; what could not be dropped is logged and left to the next run.
@@ -217,7 +235,9 @@ impl Session {
         let run = self.run;
         self.writer
             .call(move |connection| {
-                let cleared = clear_away(connection).and_then(|()| cleanup::prune(connection, retention));
+                let cleared = clear_away(connection)
+                    .and_then(|()| cleanup::prune(connection, retention))
+                    .and_then(|_| journal::remove_old(connection, retention.runs));
                 if let Err(error) = cleared {
                     tracing::warn!("clearing away after run {run}: {error}");
                 }
@@ -275,7 +295,7 @@ impl Database {
     pub fn snapshots(&self, endpoint: Option<Endpoint>) -> Result<Vec<crate::report::SnapshotReport>, GreenError> {
         let mut connection = self.reader()?;
         let transaction = connection.transaction().doing("reading the snapshots")?;
-        let in_use = super::status::snapshots_in_use(&transaction)?;
+        let in_use = status::snapshots_in_use(&transaction)?;
         snapshot::list(&transaction, endpoint, &in_use)
     }
 

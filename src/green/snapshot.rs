@@ -211,6 +211,7 @@ pub(super) fn list(
 pub struct SnapshotParts {
     connection: Connection,
     select: String,
+    snapshot: SnapshotId,
     next_row: i64,
     last_row: i64,
     endpoint: Endpoint,
@@ -238,7 +239,7 @@ impl SnapshotParts {
         let table = quoted(&json_table(endpoint));
         let select = format!("SELECT id, data FROM {table} WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1");
         let envelope = Envelope::from_name(&envelope);
-        Ok(Self { connection, select, next_row, last_row, endpoint, envelope })
+        Ok(Self { connection, select, snapshot, next_row, last_row, endpoint, envelope })
     }
 
     /// Where the body came from.
@@ -261,10 +262,17 @@ impl SnapshotParts {
                     .optional()
             })
             .doing("reading a snapshot")?;
-        Ok(found.map(|(row, part)| {
-            self.next_row = row + 1;
-            part
-        }))
+        match found {
+            Some((row, part)) => {
+                self.next_row = row + 1;
+                Ok(Some(part))
+            }
+            None if self.next_row > self.last_row => Ok(None),
+            // A cleanup was faster; half a body must not pass for a whole one.
+            None => {
+                Err(GreenError::NotFound { what: "snapshot any more, part of", id: self.snapshot, command: "history" })
+            }
+        }
     }
 
     /// Writes the body in its envelope, element texts as received.

@@ -151,6 +151,12 @@ pub(super) fn live_all(connection: &Connection) -> Result<Vec<LiveVersion>, Gree
     Entity::ALL.into_iter().map(|entity| live(connection, entity)).collect()
 }
 
+/// The same with the rows that visitors see of each.
+pub(super) fn live_with_rows(connection: &Connection) -> Result<Vec<(LiveVersion, u64)>, GreenError> {
+    let read = |entity| Ok((live(connection, entity)?, schema::count(connection, &schema::view(entity))?));
+    Entity::ALL.into_iter().map(read).collect()
+}
+
 /// Snapshots behind an active or a backup version.
 pub(super) fn snapshots_in_use(connection: &Connection) -> Result<Vec<SnapshotId>, GreenError> {
     let live = live_all(connection)?;
@@ -195,10 +201,16 @@ fn entity_status(connection: &Connection, entity: Entity) -> Result<EntityStatus
             |row| row.get(0),
         )
         .doing(doing)?;
+    let bytes = connection
+        .query_row("SELECT bytes FROM sync_snapshots WHERE id = ?1", [live.active_origin.snapshot], |row| row.get(0))
+        .optional()
+        .doing(doing)?;
     let checked_at = connection
-        .query_row("SELECT seen_at FROM sync_snapshots WHERE id = ?1", [live.active_origin.snapshot], |row| {
-            optional_time(row, "seen_at")
-        })
+        .query_row(
+            "SELECT max(seen_at) AS seen_at FROM sync_snapshots WHERE endpoint = ?1 AND hash = ?2",
+            params![entity.endpoint().key(), live.active_hash],
+            |row| optional_time(row, "seen_at"),
+        )
         .optional()
         .doing(doing)?
         .flatten();
@@ -209,6 +221,8 @@ fn entity_status(connection: &Connection, entity: Entity) -> Result<EntityStatus
         active_rows: schema::count(connection, &schema::view(entity))?,
         backup_rows,
         diff: live.diff.filter(|_| live.backup != 0),
+        bytes,
+        made_from: live.made_from,
         snapshots,
         published_at: live.active_origin.made_at,
         checked_at,
@@ -234,17 +248,6 @@ impl Database {
         // A run without an outcome goes on only while its process has the lock.
         let running = unfinished.filter(|_| lock::is_held(self));
         Ok(StatusReport { database, source, hold: None, running, entities, last_run, publication })
-    }
-
-    /// The live versions of all entities, in the order of [`Entity::ALL`], with the rows that visitors see of each.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn live_versions(&self) -> Result<Vec<(LiveVersion, u64)>, GreenError> {
-        let mut connection = self.reader()?;
-        let transaction = connection.transaction().doing("reading the state")?;
-        let read = |entity| Ok((live(&transaction, entity)?, schema::count(&transaction, &schema::view(entity))?));
-        Entity::ALL.into_iter().map(read).collect()
     }
 
     pub(super) fn file_status(&self, connection: &Connection) -> Result<DatabaseStatus, GreenError> {

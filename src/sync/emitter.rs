@@ -17,7 +17,7 @@ use super::{
 use crate::{
     clock::Clock,
     entity::Entity,
-    green::{GreenError, JournalEntry, LiveVersion, Retention, RunEnd, Session},
+    green::{JournalEntry, LiveVersion, Retention, RunEnd, Session},
     report::{RecordCounts, RunOutcome, StepReport, SyncReport},
 };
 
@@ -133,13 +133,10 @@ impl Emitter {
     }
 
     /// Ends the run: the last event, the record in the journal, and everything that is not needed any more cleared away.
-    pub(super) async fn finish(
-        &self,
-        outcome: RunOutcome,
-        error: Option<String>,
-        retention: Retention,
-    ) -> Result<SyncReport, GreenError> {
-        let (record, report) = {
+    ///
+    /// How the run ended is told in any case; that it could not be recorded is part of it.
+    pub(super) async fn finish(&self, outcome: RunOutcome, error: Option<String>, retention: Retention) -> SyncReport {
+        let (mut record, mut report) = {
             let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
             let event = RunEvent::Ended { outcome, error: error.clone() };
             inner.seq += 1;
@@ -148,24 +145,23 @@ impl Emitter {
             (record, inner.state.report())
         };
         let steps = report.entities.clone();
-        let end = RunEnd { outcome, error, at: record.at, steps, event: journal_entry(&record) };
+        let end = RunEnd { outcome, error: error.clone(), at: record.at, steps, event: journal_entry(&record) };
         match self.session.end(end, retention).await {
             Ok(true) => {}
             Ok(false) => tracing::warn!(
                 "run {}: a reader keeps an old state open, the write-ahead log could not be truncated",
                 self.session.run()
             ),
-            Err(failure) if outcome == RunOutcome::Published => {
-                tracing::error!(
-                    "run {} is published, but its end could not be recorded: {failure}",
-                    self.session.run()
-                );
+            Err(failure) => {
+                let unrecorded = format!("the end of the run could not be recorded: {failure}");
+                let error = error.map_or(unrecorded.clone(), |error| format!("{error}; {unrecorded}"));
+                record.event = RunEvent::Ended { outcome, error: Some(error.clone()) };
+                report.run.error = Some(error);
             }
-            Err(failure) => return Err(failure),
         }
         // Told last: who hears of the end finds the run recorded and the lock about to be free.
         self.tell(record);
-        Ok(report)
+        report
     }
 }
 

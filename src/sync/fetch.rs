@@ -63,7 +63,7 @@ impl Fetch<'_> {
                 Err(failure) => failure,
             };
             let wait = policy.delay(attempt, (self.jitter)(), error.retry_after());
-            let in_time = Instant::now() + wait < self.deadline;
+            let in_time = Instant::now().checked_add(wait).is_some_and(|next| next < self.deadline);
             let again = error.is_transient() && attempt < policy.attempts && in_time;
             self.emitter.emit(RunEvent::AttemptFailed {
                 endpoint,

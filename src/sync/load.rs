@@ -12,8 +12,8 @@ use crate::{
     report::SnapshotId,
 };
 
-/// Values that are handed to the inserting thread at once; a transaction takes a few milliseconds.
-const BATCH_VALUES: usize = 16 * 1024;
+/// Bytes of rows and records that are handed to the inserting thread at once; a transaction takes a few milliseconds.
+const BATCH_BYTES: usize = 1024 * 1024;
 
 /// Batches that may wait for the inserting thread.
 const IN_FLIGHT: usize = 2;
@@ -54,7 +54,7 @@ pub(super) fn load_snapshot(
             }
             endpoint.transform(element.get(), elements, &mut loader.harvest);
             elements += 1;
-            if loader.harvest.weight() >= BATCH_VALUES {
+            if loader.harvest.weight() >= BATCH_BYTES {
                 loader.hand_over(elements)?;
             }
         }

@@ -19,7 +19,7 @@ use crate::{
     blue::Client,
     clock::Clock,
     entity::{Endpoint, Entity, MAPPING_VERSION},
-    green::{Database, GreenError, LiveVersion, Prepared, Retention, RunStart, Session},
+    green::{Begun, Database, GreenError, LiveVersion, Prepared, Retention, RunStart, Session},
     report::{DiffCounts, Operator, RunOutcome, SnapshotId, SyncReport, Trigger},
 };
 
@@ -78,9 +78,7 @@ pub async fn run(
         operator: request.operator.clone(),
         at,
     };
-    let (session, dead) = Session::begin(&context.database, start).await?;
-    let database = context.database.clone();
-    let live = blocking(move || database.live_versions()).await?;
+    let (session, Begun { live, dead }) = Session::begin(&context.database, start).await?;
     let emitter = Emitter::begin(session, context, &request, at, &live, events);
     if !dead.is_empty() {
         emitter.emit(RunEvent::FoundInterrupted { runs: dead });
@@ -88,7 +86,7 @@ pub async fn run(
     let live = live.into_iter().map(|(version, _)| version).collect();
     let run = Run { context: context.clone(), request, emitter: Arc::new(emitter), live: Arc::new(live), cancel };
     let (outcome, error) = run.execute().await;
-    run.emitter.finish(outcome, error, context.retention).await
+    Ok(run.emitter.finish(outcome, error, context.retention).await)
 }
 
 /// A run that began.
@@ -115,7 +113,7 @@ impl Run {
     async fn execute(&self) -> (RunOutcome, Option<String>) {
         let (prepared, failures) = self.prepare().await;
         if self.cancel.is_cancelled() {
-            return (RunOutcome::Cancelled, Some("cancelled before its publish; nothing was switched".to_owned()));
+            return (RunOutcome::Cancelled, Some(GreenError::Cancelled.to_string()));
         }
         if !failures.is_empty() {
             return (RunOutcome::Failed, Some(failures.join("; ")));
@@ -125,6 +123,7 @@ impl Run {
         }
         match self.publish(prepared).await {
             Ok(()) => (RunOutcome::Published, None),
+            Err(error @ GreenError::Cancelled) => (RunOutcome::Cancelled, Some(error.to_string())),
             Err(error) => (RunOutcome::Failed, Some(error.to_string())),
         }
     }
@@ -281,8 +280,10 @@ impl Run {
     async fn publish(&self, prepared: Vec<Prepared>) -> Result<(), GreenError> {
         let begun = Instant::now();
         let now = self.emitter.now();
-        let publication =
-            self.emitter.session().publish(prepared, self.emitter.steps(), self.request.operator.clone(), now).await?;
+        let cancel = self.cancel.clone();
+        let cancelled = move || cancel.is_cancelled();
+        let (steps, operator) = (self.emitter.steps(), self.request.operator.clone());
+        let publication = self.emitter.session().publish(prepared, steps, operator, now, cancelled).await?;
         self.emitter.emit(RunEvent::Published {
             publication: publication.report.id,
             switches: publication.switches,

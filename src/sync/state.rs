@@ -153,6 +153,11 @@ impl StepState {
         }
     }
 
+    /// A load that was given up has no records to account for.
+    fn nothing_loaded(&mut self) {
+        (self.records, self.rows, self.duplicates, self.quarantined, self.notes) = (0, 0, 0, 0, 0);
+    }
+
     fn outcome(&self) -> Option<StepOutcome> {
         match self.stage {
             Stage::Published => Some(StepOutcome::Published),
@@ -307,6 +312,7 @@ impl RunState {
             }
             RunEvent::LoadFailed { entity, error } => self.one(*entity, |step| {
                 step.stage = Stage::Failed;
+                step.nothing_loaded();
                 step.error = Some(error.clone());
             }),
             RunEvent::Published { publication, switches, .. } => {
@@ -325,6 +331,7 @@ impl RunState {
                 self.finished_at = Some(record.at);
                 for step in self.steps.iter_mut().filter(|step| !step.stage.is_settled()) {
                     step.stage = Stage::Skipped;
+                    step.nothing_loaded();
                 }
             }
         }
@@ -355,7 +362,7 @@ impl RunState {
             publication: self.publication,
             error: self.error.clone(),
         };
-        SyncReport { run, entities: self.steps.iter().map(StepState::report).collect() }
+        SyncReport { run, entities: self.steps.iter().map(StepState::report).collect(), guards: Vec::new() }
     }
 }
 

@@ -25,6 +25,9 @@ pub(crate) fn check(connection: &Connection) {
     }
     snapshots_are_whole(connection);
     runs_are_told_to_the_end(connection);
+    let unbalanced = "SELECT run_id || ' ' || entity FROM sync_steps \
+                      WHERE records <> rows + duplicates + quarantined";
+    assert_eq!(strings(connection, unbalanced), Vec::<String>::new(), "records balance in every run");
 }
 
 fn number(connection: &Connection, sql: &str) -> i64 {

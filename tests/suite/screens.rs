@@ -94,6 +94,13 @@ fn status(active: i64, backup: i64) -> StatusReport {
         backup_version: backup,
         active_rows: if active == 0 { 0 } else { place * place * 10_007 },
         backup_rows: (backup != 0).then_some(place * 9_000),
+        bytes: (active != 0).then_some(28_211),
+        made_from: (active != 0).then(|| RecordCounts {
+            records: place * 11_000,
+            duplicates: 3,
+            quarantined: place % 3,
+            notes: 0,
+        }),
         diff: (backup != 0).then_some(DiffCounts { added: place * 7, removed: place % 3, changed: place * 100 }),
         snapshots: 2,
         published_at: (active != 0).then(|| time(-3600)),
@@ -276,12 +283,13 @@ fn rollback_plan() -> RollbackPlan {
         rows_after: 1_028_000,
         diff: Some(diff),
     };
+    let entities = Entity::ALL.map(|entity| match entity {
+        Entity::MediaTagsJunction => switch(entity, DiffCounts::default()),
+        _ => switch(entity, DiffCounts { added: 1, removed: 737, changed: 12 }),
+    });
     RollbackPlan {
         publication: publication(5, PublicationKind::Sync),
-        entities: vec![
-            switch(Entity::Talents, DiffCounts { added: 1, removed: 737, changed: 12 }),
-            switch(Entity::MediaTagsJunction, DiffCounts::default()),
-        ],
+        entities: entities.to_vec(),
         backup_published_at: Some(time(-7200)),
     }
 }
@@ -366,7 +374,17 @@ fn questions_show_their_figures() {
     for (name, size) in [("rollback_80", AT_80), ("rollback_60", MINIMUM)] {
         let mut scene = live(Theme::DEFAULT, size);
         scene.tell(Message::RollbackPlanned(Ok(rollback_plan())));
-        insta::assert_snapshot!(name, scene.picture());
+        let picture = scene.picture();
+        assert!(picture.contains("any other key: No"), "{picture}");
+        insta::assert_snapshot!(name, picture);
+        // The entities that do not fit can be reached without that being taken for an answer.
+        scene.at(1);
+        for _ in 0..10 {
+            scene.press(KeyCode::Down);
+        }
+        let picture = scene.picture();
+        assert!(picture.contains("mediatags_junction  v1>v2"), "{picture}");
+        assert!(picture.contains("any other key: No"), "{picture}");
     }
     let mut scene = live(Theme::DEFAULT, AT_80);
     scene.tell(Message::CleanupPlanned(Ok(cleanup_plan()))).at(1);

@@ -114,7 +114,7 @@ fn snapshot_lines(model: &Model, detail: &EntityDetail, width: usize, lines: &mu
             "  {:>4}  {}  {:>5}B  {:>7} records  {}{used}",
             snapshot.id,
             cell::date(snapshot.fetched_at),
-            cell::bytes(snapshot.bytes),
+            cell::compact(snapshot.bytes),
             text::thousands(snapshot.records),
             snapshot.hash.chars().take(12).collect::<String>()
         );

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     entity::Entity,
-    report::EntityStatus,
+    report::{EntityStatus, RecordCounts},
     sync::{Stage, StepState},
     text,
 };
@@ -202,14 +202,22 @@ impl<'a> Entry<'a> {
                 }
                 None => nothing(),
             },
-            Field::Bytes => {
-                self.step.filter(|step| step.bytes > 0).map_or_else(nothing, |step| plain(cell::bytes(step.bytes)))
-            }
-            Field::Records => {
-                self.step.filter(|step| step.records > 0).map_or_else(nothing, |step| number(step.records))
-            }
-            Field::Quarantined => match self.step {
-                Some(step) if step.quarantined > 0 => (cell::count_within(step.quarantined, width), theme.warning()),
+            Field::Bytes => match self.step {
+                Some(step) if step.bytes > 0 => plain(cell::compact(step.bytes)),
+                Some(_) => nothing(),
+                None => self
+                    .status
+                    .and_then(|status| status.bytes)
+                    .map_or_else(nothing, |bytes| plain(cell::compact(bytes))),
+            },
+            Field::Records => match self.counts() {
+                Some(counts) if counts.records > 0 => number(counts.records),
+                _ => nothing(),
+            },
+            Field::Quarantined => match self.counts() {
+                Some(counts) if counts.quarantined > 0 => {
+                    (cell::count_within(counts.quarantined, width), theme.warning())
+                }
                 _ => nothing(),
             },
             Field::Rows => self.status.map_or_else(unknown, |status| number(status.active_rows)),
@@ -233,6 +241,19 @@ impl<'a> Entry<'a> {
                 attempts.map_or_else(nothing, |step| plain(step.attempts.to_string()))
             }
             Field::Error => (self.error(), theme.bad()),
+        }
+    }
+
+    /// What became of the records: of our run, or of the one behind the live rows.
+    fn counts(&self) -> Option<RecordCounts> {
+        match self.step {
+            Some(step) => Some(RecordCounts {
+                records: step.records,
+                duplicates: step.duplicates,
+                quarantined: step.quarantined,
+                notes: step.notes,
+            }),
+            None => self.status.and_then(|status| status.made_from),
         }
     }
 

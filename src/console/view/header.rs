@@ -64,7 +64,21 @@ pub(super) fn draw_overall(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         (_, OwnRun::Going) => Line::styled(" the run begins", model.theme.active()),
         _ => idle(model),
     };
-    frame.render_widget(line, area);
+    frame.render_widget(whole_spans(line, usize::from(area.width)), area);
+}
+
+/// Leaves out what does not fit whole, from the end: a cut figure is a wrong one.
+fn whole_spans(line: Line<'static>, width: usize) -> Line<'static> {
+    // A single sentence, such as an error, is shown as far as it goes.
+    if line.spans.len() < 2 {
+        return line;
+    }
+    let mut left = width;
+    let fits = |span: &Span<'static>| {
+        left = left.checked_sub(span.width())?;
+        Some(span.clone())
+    };
+    Line::from(line.spans.iter().map_while(fits).collect::<Vec<_>>())
 }
 
 fn going(model: &Model, run: &RunState, bar: u8) -> Line<'static> {
@@ -116,11 +130,9 @@ fn idle(model: &Model) -> Line<'static> {
     }
     let rows: u64 = status.entities.iter().map(|entity| entity.active_rows).sum();
     let separator = if theme.ascii { " | " } else { " · " };
-    let size = cell::bytes(status.database.bytes);
-    spans.push(Span::styled(
-        format!("{separator}{} rows live{separator}{size} on disk", text::thousands(rows)),
-        theme.dim(),
-    ));
+    let size = cell::compact(status.database.bytes);
+    spans.push(Span::styled(format!("{separator}{} rows live", text::thousands(rows)), theme.dim()));
+    spans.push(Span::styled(format!("{separator}{size} on disk"), theme.dim()));
     Line::from(spans)
 }
 

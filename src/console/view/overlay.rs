@@ -26,11 +26,34 @@ use crate::{
 /// Columns that the frame of an overlay takes.
 const FRAME: u16 = 4;
 
+/// What an overlay shows. Between what always stands above and below, the lines in the middle can be scrolled.
+#[derive(Default)]
+struct Content {
+    title: String,
+    above: Vec<Line<'static>>,
+    middle: Vec<Line<'static>>,
+    below: Vec<Line<'static>>,
+    /// Whether it is a question.
+    asks: bool,
+}
+
+impl Content {
+    /// Rows of the middle on a screen of so many rows.
+    fn room(&self, screen: u16) -> usize {
+        usize::from(screen.saturating_sub(2)).saturating_sub(self.above.len() + self.below.len())
+    }
+}
+
 /// Draws `overlay` in the middle.
 pub(super) fn draw(model: &Model, overlay: &Overlay, frame: &mut Frame<'_>) {
     let screen = frame.area();
     let width = width(overlay, screen.as_size());
-    let (title, lines, asks) = content(model, overlay, width);
+    let content = content(model, overlay, width);
+    let room = content.room(screen.height);
+    let last = content.middle.len().saturating_sub(room);
+    let first = overlay.scroll().min(last);
+    let Content { title, above, middle, below, asks } = content;
+    let lines: Vec<_> = above.into_iter().chain(middle.into_iter().skip(first).take(room)).chain(below).collect();
     let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2).min(screen.height);
     let area = screen.centered(Constraint::Length(width + FRAME), Constraint::Length(height));
     let style = if asks { model.theme.warning() } else { model.theme.strong() };
@@ -38,31 +61,19 @@ pub(super) fn draw(model: &Model, overlay: &Overlay, frame: &mut Frame<'_>) {
     let inside = block.inner(area);
     frame.render_widget(Clear, area);
     frame.render_widget(block, area);
-    let (first, rest) = scrolled(overlay, lines.len(), inside);
-    let shown: Vec<_> = lines.into_iter().skip(first).take(usize::from(inside.height)).collect();
-    frame.render_widget(Paragraph::new(shown), inside);
-    if rest > 0 {
-        let more = format!(" {rest} more below ");
+    frame.render_widget(Paragraph::new(lines), inside);
+    if last > first {
         let at = Rect::new(area.right().saturating_sub(20), area.bottom() - 1, 19, 1);
-        frame.render_widget(Line::styled(more, style).right_aligned(), at);
+        frame.render_widget(Line::styled(format!(" {} more below ", last - first), style).right_aligned(), at);
     }
 }
 
-fn scrolled(overlay: &Overlay, lines: usize, inside: Rect) -> (usize, usize) {
-    let last = lines.saturating_sub(usize::from(inside.height));
-    let first = match overlay {
-        Overlay::Help { scroll } | Overlay::Run { scroll, .. } => (*scroll).min(last),
-        _ => 0,
-    };
-    (first, last - first)
-}
-
-/// The furthest that the foremost list can be scrolled on a screen of `size`.
+/// The furthest that the foremost overlay can be scrolled on a screen of `size`.
 #[must_use]
 pub fn last_scroll(model: &Model, size: Size) -> usize {
     let Some(overlay) = model.overlays.last() else { return 0 };
-    let (_, lines, _) = content(model, overlay, width(overlay, size));
-    lines.len().saturating_sub(usize::from(size.height.saturating_sub(2)))
+    let content = content(model, overlay, width(overlay, size));
+    content.middle.len().saturating_sub(content.room(size.height))
 }
 
 fn width(overlay: &Overlay, screen: Size) -> u16 {
@@ -73,15 +84,16 @@ fn width(overlay: &Overlay, screen: Size) -> u16 {
     screen.width.saturating_sub(FRAME).min(wanted)
 }
 
-/// Title, lines and whether it is a question.
-fn content(model: &Model, overlay: &Overlay, width: u16) -> (String, Vec<Line<'static>>, bool) {
+fn content(model: &Model, overlay: &Overlay, width: u16) -> Content {
     let width = usize::from(width);
+    let list = |title: String, middle| Content { title, middle, ..Content::default() };
+    let question = |title: &str, below| Content { title: title.to_owned(), below, asks: true, ..Content::default() };
     match overlay {
-        Overlay::Help { .. } => ("Keys".to_owned(), help(model, width), false),
-        Overlay::Rollback { plan, .. } => ("Roll back".to_owned(), rollback(model, plan, width), true),
-        Overlay::Cleanup { plan, typed, .. } => ("Clean up".to_owned(), cleanup(model, plan, typed, width), true),
-        Overlay::Quit { .. } => ("A run is going on".to_owned(), quit(model), true),
-        Overlay::Run { report, .. } => (format!("Run {}", report.run.id), run(model, report, width), false),
+        Overlay::Help { .. } => list("Keys".to_owned(), help(model, width)),
+        Overlay::Rollback { plan, .. } => rollback(model, plan, width),
+        Overlay::Cleanup { plan, typed, .. } => question("Clean up", cleanup(model, plan, typed, width)),
+        Overlay::Quit { .. } => question("A run is going on", quit(model)),
+        Overlay::Run { report, .. } => list(format!("Run {}", report.run.id), run(model, report, width)),
     }
 }
 
@@ -108,17 +120,17 @@ fn help(model: &Model, width: usize) -> Vec<Line<'static>> {
     lines
 }
 
-fn rollback(model: &Model, plan: &RollbackPlan, width: usize) -> Vec<Line<'static>> {
+fn rollback(model: &Model, plan: &RollbackPlan, width: usize) -> Content {
     let theme = model.theme;
-    let mut lines: Vec<_> = wrap(&text::clean(&describe_plan(plan)), width).into_iter().map(Line::raw).collect();
-    if let Some(at) = plan.backup_published_at {
+    let mut content = Content { title: "Roll back".to_owned(), asks: true, ..Content::default() };
+    let back = plan.backup_published_at.map(|at| {
         let age = cell::age(at, model.now.time);
-        let sentence = format!("What comes back was published {} UTC, {age} ago.", cell::date(at));
-        lines.extend(wrap(&sentence, width).into_iter().map(Line::raw));
-    }
-    lines.push(Line::raw(""));
+        format!(" What comes back was published {} UTC, {age} ago.", cell::date(at))
+    });
+    let sentences = format!("{}{}", text::clean(&describe_plan(plan)), back.unwrap_or_default());
+    content.above.extend(wrap(&sentences, width).into_iter().map(Line::raw));
     let heading = format!("{:<20}{:>5} {:>21} change for visitors", "entity", "from", "rows");
-    lines.push(Line::styled(fit(&heading, width, theme), theme.dim()));
+    content.above.push(Line::styled(fit(&heading, width, theme), theme.dim()));
     for switch in &plan.entities {
         let rows = format!("{} > {}", text::thousands(switch.rows_before), text::thousands(switch.rows_after));
         let room = width.saturating_sub(48).max(6);
@@ -126,24 +138,27 @@ fn rollback(model: &Model, plan: &RollbackPlan, width: usize) -> Vec<Line<'stati
         let versions = format!("v{}>v{}", switch.from_version, switch.to_version);
         let text = format!("{:<20}{versions} {rows:>21} {change}", switch.entity);
         let style = if switch.diff.is_some_and(DiffCounts::is_empty) { theme.dim() } else { Style::new() };
-        lines.push(Line::styled(fit(&text, width, theme), style));
+        content.middle.push(Line::styled(fit(&text, width, theme), style));
     }
-    lines.push(Line::raw(""));
-    let note = "All of them switch in one transaction, or none. It can be undone with r.";
-    lines.extend(wrap(note, width).into_iter().map(Line::raw));
-    lines.push(Line::from(vec![
+    let note = "All of them switch in one transaction, or none; r again undoes it.";
+    content.below.extend(wrap(note, width).into_iter().map(Line::raw));
+    content.below.push(Line::from(vec![
         Span::styled(" Y ", theme.warning()),
         Span::raw("roll back    "),
         Span::styled(" any other key: No ", theme.selected()),
     ]));
-    lines
+    content
 }
 
 fn cleanup(model: &Model, plan: &CleanupReport, typed: &str, width: usize) -> Vec<Line<'static>> {
     let theme = model.theme;
     let mut lines = Vec::new();
     let bytes: u64 = plan.snapshots.iter().map(|snapshot| snapshot.bytes).sum();
-    lines.push(Line::raw(format!("{} snapshots beyond the kept ones ({}B)", plan.snapshots.len(), cell::bytes(bytes))));
+    lines.push(Line::raw(format!(
+        "{} snapshots beyond the kept ones ({}B)",
+        plan.snapshots.len(),
+        cell::compact(bytes)
+    )));
     for snapshot in plan.snapshots.iter().take(5) {
         let text = format!("  {} {} of {}", snapshot.endpoint, snapshot.id, cell::date(snapshot.fetched_at));
         lines.push(Line::styled(fit(&text, width, theme), theme.dim()));
@@ -153,8 +168,8 @@ fn cleanup(model: &Model, plan: &CleanupReport, typed: &str, width: usize) -> Ve
     let free = plan.bytes_before.saturating_sub(plan.bytes_after);
     lines.push(Line::raw(format!(
         "{}B of {}B on disk hold nothing and are given back",
-        cell::bytes(free),
-        cell::bytes(plan.bytes_before)
+        cell::compact(free),
+        cell::compact(plan.bytes_before)
     )));
     lines.push(Line::raw(""));
     let note = "Live views, backups and the snapshots behind them stay. What is removed cannot be brought back.";
@@ -228,7 +243,7 @@ fn run(model: &Model, report: &RunReport, width: usize) -> Vec<Line<'static>> {
             cell::clock(attempt.finished_at),
             attempt.endpoint,
             attempt.attempt,
-            cell::bytes(attempt.bytes)
+            cell::compact(attempt.bytes)
         );
         let style = if attempt.error.is_some() { theme.bad() } else { Style::new() };
         lines.push(Line::styled(fit(&text, width, theme), style));
@@ -240,7 +255,7 @@ fn run(model: &Model, report: &RunReport, width: usize) -> Vec<Line<'static>> {
         let reason = text::clean(&kept.reason);
         let record = text::clean(&kept.record);
         let text = format!("  {} #{}{item} {column}{reason} {record}", kept.endpoint, kept.position.record);
-        lines.push(Line::raw(fit(&text, width, theme)));
+        lines.extend(wrap(&text, width).into_iter().map(Line::raw));
     }
     lines
 }
