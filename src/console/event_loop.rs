@@ -8,12 +8,8 @@ use std::{
 use futures_util::{Stream, StreamExt};
 use ratatui::{
     Terminal,
-    backend::{Backend, CrosstermBackend, TestBackend},
-    crossterm::{
-        event::Event,
-        queue,
-        terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate},
-    },
+    backend::{Backend, TestBackend},
+    crossterm::event::Event,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -32,31 +28,12 @@ const FRAME_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A backend on which a frame can be made to appear at once.
 pub trait Surface: Backend {
-    /// Comes before each frame.
-    ///
-    /// # Errors
-    /// When the terminal is gone.
-    fn begin_frame(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
     /// Comes after each frame.
     ///
     /// # Errors
     /// When the terminal is gone.
     fn end_frame(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-impl<W: io::Write> Surface for CrosstermBackend<W> {
-    fn begin_frame(&mut self) -> io::Result<()> {
-        queue!(self, BeginSynchronizedUpdate)
-    }
-
-    fn end_frame(&mut self) -> io::Result<()> {
-        queue!(self, EndSynchronizedUpdate)?;
-        io::Write::flush(self)
     }
 }
 
@@ -188,7 +165,6 @@ async fn sleep_until(wake: Option<Instant>) {
 }
 
 fn draw<B: Surface>(model: &Model, terminal: &mut Terminal<B>) -> Result<(), ()> {
-    terminal.backend_mut().begin_frame().map_err(drop)?;
     terminal.draw(|frame| view::draw(model, frame)).map_err(drop)?;
     terminal.backend_mut().end_frame().map_err(drop)
 }

@@ -1,7 +1,7 @@
 //! Entering and leaving the terminal, the panic hook, and the watch for a line that is gone.
 
 use std::{
-    io::{self, BufWriter, IsTerminal, Stdout},
+    io::{self, BufWriter, IsTerminal, Stdout, Write},
     panic,
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -9,14 +9,21 @@ use std::{
 
 use ratatui::{
     Terminal,
-    backend::CrosstermBackend,
+    backend::{Backend, ClearType, CrosstermBackend, WindowSize},
+    buffer::Cell,
     crossterm::{
-        cursor, execute, style,
-        terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
+        cursor, execute, queue, style,
+        terminal::{
+            BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+            disable_raw_mode, enable_raw_mode,
+        },
     },
+    layout::{Position, Size},
 };
 use rustix::event::{PollFd, PollFlags, poll};
 use tokio_util::sync::CancellationToken;
+
+use super::event_loop::Surface;
 
 /// Room for one whole frame, so that it is written at once.
 const FRAME_BUFFER: usize = 64 * 1024;
@@ -25,7 +32,100 @@ const FRAME_BUFFER: usize = 64 * 1024;
 static ENTERED: AtomicBool = AtomicBool::new(false);
 
 /// The terminal of the process.
-pub type Screen = Terminal<CrosstermBackend<BufWriter<Stdout>>>;
+pub type Screen = Terminal<QuietBackend<BufWriter<Stdout>>>;
+
+/// A backend that writes nothing for a frame in which nothing changed, and whose frames appear at once.
+#[derive(Debug)]
+pub struct QuietBackend<W: Write> {
+    inner: CrosstermBackend<W>,
+    /// Whether the frame has written something.
+    begun: bool,
+    cursor_hidden: bool,
+}
+
+impl<W: Write> QuietBackend<W> {
+    /// A backend that writes to `output`.
+    pub const fn new(output: W) -> Self {
+        Self { inner: CrosstermBackend::new(output), begun: false, cursor_hidden: false }
+    }
+
+    fn begin(&mut self) -> io::Result<()> {
+        if !self.begun {
+            queue!(self.inner, BeginSynchronizedUpdate)?;
+            self.begun = true;
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write> Surface for QuietBackend<W> {
+    fn end_frame(&mut self) -> io::Result<()> {
+        if self.begun {
+            self.begun = false;
+            queue!(self.inner, EndSynchronizedUpdate)?;
+            io::Write::flush(&mut self.inner)?;
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write> Backend for QuietBackend<W> {
+    type Error = io::Error;
+
+    fn draw<'a, I: Iterator<Item = (u16, u16, &'a Cell)>>(&mut self, content: I) -> io::Result<()> {
+        let mut content = content.peekable();
+        if content.peek().is_none() {
+            return Ok(());
+        }
+        self.begin()?;
+        self.inner.draw(content)
+    }
+
+    fn hide_cursor(&mut self) -> io::Result<()> {
+        if !self.cursor_hidden {
+            self.begin()?;
+            self.inner.hide_cursor()?;
+            self.cursor_hidden = true;
+        }
+        Ok(())
+    }
+
+    fn show_cursor(&mut self) -> io::Result<()> {
+        self.cursor_hidden = false;
+        self.inner.show_cursor()
+    }
+
+    fn get_cursor_position(&mut self) -> io::Result<Position> {
+        self.inner.get_cursor_position()
+    }
+
+    fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> io::Result<()> {
+        self.inner.set_cursor_position(position)
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        self.begin()?;
+        self.inner.clear()
+    }
+
+    fn clear_region(&mut self, clear_type: ClearType) -> io::Result<()> {
+        self.begin()?;
+        self.inner.clear_region(clear_type)
+    }
+
+    fn size(&self) -> io::Result<Size> {
+        self.inner.size()
+    }
+
+    fn window_size(&mut self) -> io::Result<WindowSize> {
+        self.inner.window_size()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        // A frame is written as a whole at its end.
+        if self.begun { Ok(()) } else { io::Write::flush(&mut self.inner) }
+    }
+}
 
 /// Whether input and output are a terminal.
 #[must_use]
@@ -45,7 +145,7 @@ pub fn enter() -> io::Result<(Screen, Guard)> {
     let guard = Guard;
     execute!(io::stdout(), EnterAlternateScreen, cursor::Hide)?;
     let output = BufWriter::with_capacity(FRAME_BUFFER, io::stdout());
-    Ok((Terminal::new(CrosstermBackend::new(output))?, guard))
+    Ok((Terminal::new(QuietBackend::new(output))?, guard))
 }
 
 /// Gives the terminal back. May be called any number of times.
@@ -108,4 +208,45 @@ pub fn watch_hang_up(hang_up: CancellationToken) {
         }
         hang_up.cancel();
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, rc::Rc};
+
+    use ratatui::{TerminalOptions, Viewport, layout::Rect};
+
+    use super::*;
+
+    /// What was written, for the test to look at while the backend goes on writing.
+    #[derive(Clone, Default)]
+    struct Written(Rc<RefCell<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_frame_in_which_nothing_changed_writes_nothing() {
+        let viewport = Viewport::Fixed(Rect::new(0, 0, 20, 2));
+        let options = TerminalOptions { viewport };
+        let written = Written::default();
+        let mut terminal = Terminal::with_options(QuietBackend::new(written.clone()), options).unwrap();
+        let mut frame = |text: &str| {
+            terminal.draw(|frame| frame.render_widget(text, frame.area())).unwrap();
+            terminal.backend_mut().end_frame().unwrap();
+            written.0.take()
+        };
+        let first = String::from_utf8(frame("one")).unwrap();
+        assert!(first.starts_with("\x1b[?2026h") && first.ends_with("\x1b[?2026l"), "{first:?}");
+        assert_eq!(frame("one"), b"");
+        assert!(String::from_utf8(frame("two")).unwrap().contains("two"));
+    }
 }
