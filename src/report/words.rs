@@ -1,0 +1,99 @@
+//! Fixed sets of words: shown, stored and serialized alike.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$variant_meta])* #[serde(rename = $word)] $variant,)+
+        }
+
+        impl $name {
+            /// The word shown, stored and serialized.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// The value that `word` stands for.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.pad(self.word())
+            }
+        }
+    };
+}
+
+words! {
+    /// What started a run.
+    Trigger {
+        /// A key in the console.
+        Console = "console",
+        /// The command line.
+        Cli = "cli",
+    }
+}
+
+words! {
+    /// How a run ended.
+    RunOutcome {
+        /// All prepared entities are live.
+        Published = "published",
+        /// The source sent what is live already; nothing was switched.
+        Unchanged = "unchanged",
+        /// Something failed; nothing was switched.
+        Failed = "failed",
+        /// An operator or a signal ended it; nothing was switched.
+        Cancelled = "cancelled",
+        /// Its process died; nothing was switched.
+        Interrupted = "interrupted",
+    }
+}
+
+words! {
+    /// How an entity's part of a run ended.
+    StepOutcome {
+        /// Its new rows are live.
+        Published = "published",
+        /// Its live rows were made from the same body already.
+        Unchanged = "unchanged",
+        /// Prepared, but not published.
+        Ready = "ready",
+        /// Its endpoint or its load failed.
+        Failed = "failed",
+        /// Not begun, or given up because another step failed.
+        Skipped = "skipped",
+    }
+}
+
+words! {
+    /// What made a publication.
+    PublicationKind {
+        /// A run.
+        Sync = "sync",
+        /// The undoing of an earlier publication.
+        Rollback = "rollback",
+    }
+}
+
+words! {
+    /// How a row differs between two versions.
+    RowChange {
+        /// Only in the live version.
+        Added = "added",
+        /// Only in the backup.
+        Removed = "removed",
+        /// In both, with other values.
+        Changed = "changed",
+    }
+}
