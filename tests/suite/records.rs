@@ -3,13 +3,14 @@
 use greenroom::{
     blue::Envelope,
     entity::{Endpoint, Entity, Position},
-    report::{QuarantineReport, StepOutcome},
+    report::{QuarantineReport, RunOutcome, StepOutcome},
 };
 use rusqlite::types::Value;
 use serde_json::json;
 
 use crate::{
     data::Data,
+    fake_blue::{Fault, When},
     support::{Rig, query},
 };
 
@@ -381,6 +382,21 @@ async fn a_flood_of_dirt_is_counted_in_full_and_kept_in_part() {
     assert_eq!(ids(&rig, Entity::Boards), ["b1"]);
     assert_eq!(rig.number("SELECT count(*) FROM sync_quarantine"), 1_000);
     assert_eq!(rig.number("SELECT max(record) FROM sync_quarantine"), 1_000, "the first are kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quarantine_behind_the_live_rows_stays_in_sight() {
+    let data = Data::small(1).with(Endpoint::Boards, vec![json!({"id": "b1", "title": "T"}), json!({"id": "b2"})]);
+    let rig = Rig::new(&data).await;
+    rig.publish().await;
+    // An unchanged run and a failed one read no records of it.
+    assert_eq!(rig.sync().await.outcome(), RunOutcome::Unchanged);
+    rig.blue.fault(Endpoint::Boards, When::Always, Fault::status(404));
+    assert_eq!(rig.sync().await.outcome(), RunOutcome::Failed);
+    let detail = rig.operations.detail(Entity::Boards).await.unwrap();
+    assert_eq!(detail.quarantine.len(), 1);
+    assert_eq!(detail.quarantine[0].reason, "title: missing");
+    assert_eq!(detail.steps.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -421,6 +421,32 @@ fn keys_typed_before_the_question_are_no_answer() {
 }
 
 #[test]
+fn one_question_stands_at_a_time() {
+    let mut scene = live(Theme::DEFAULT, AT_80);
+    scene.tell(Message::RollbackPlanned(Ok(rollback_plan())));
+    scene.tell(Message::RollbackPlanned(Ok(rollback_plan())));
+    scene.tell(Message::CleanupPlanned(Ok(cleanup_plan()))).at(1);
+    scene.press(KeyCode::Esc);
+    let picture = scene.picture();
+    assert!(!picture.contains("Roll back") && !picture.contains("Clean up"), "{picture}");
+}
+
+#[test]
+fn leaving_waits_for_a_rollback_that_was_begun() {
+    let mut scene = live(Theme::DEFAULT, AT_80);
+    scene.tell(Message::RollbackPlanned(Ok(rollback_plan()))).at(1);
+    scene.press(KeyCode::Char('Y'));
+    let quit = |scene: &mut Scene| {
+        let key = Message::Input(Event::Key(KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE)));
+        update(&mut scene.model, key, Moment { instant: scene.begun, time: time(1) })
+    };
+    assert_eq!(quit(&mut scene), []);
+    assert!(scene.picture().contains("still rolling back"), "{}", scene.picture());
+    scene.tell(Message::RolledBack(Err("the database was locked".into())));
+    assert_eq!(quit(&mut scene), [greenroom::console::Effect::Quit]);
+}
+
+#[test]
 fn a_screen_too_small_says_what_it_needs() {
     let picture = live(Theme::DEFAULT, Size::new(59, 20)).picture();
     assert!(picture.contains("greenroom needs 60 x 16, this is 59 x 20"), "{picture}");
