@@ -1,5 +1,7 @@
 //! `history`: the kept bodies of the source.
 
+use std::io::Write as _;
+
 use clap::Args;
 use serde::Serialize;
 
@@ -28,7 +30,7 @@ Examples:
 pub struct HistoryArguments {
     /// Only the snapshots of this endpoint
     pub endpoint: Option<Endpoint>,
-    /// Print the body of this snapshot as it was received
+    /// Print the body of this snapshot, its records as they were received
     pub id: Option<SnapshotId>,
 }
 
@@ -46,10 +48,19 @@ pub(super) async fn run(context: &Context, arguments: &HistoryArguments) -> Resu
         context.output.report(&list, operations.clock().now(), |layout| render(&list.snapshots, layout))?;
         return Ok(ExitStatus::Done);
     };
-    if !list.snapshots.iter().any(|snapshot| snapshot.id == id) {
+    let Some(snapshot) = list.snapshots.iter().find(|snapshot| snapshot.id == id) else {
         return Err(CliError::NoSuchSnapshot { endpoint, id });
-    }
+    };
     let mut body = context.output.body();
+    if context.output.is_json() {
+        // The body may be a bare list; the answer is one object, and not held in memory.
+        let snapshot = serde_json::to_string(snapshot).map_err(|error| CliError::Stream(error.into()))?;
+        write!(body, "{{\"snapshot\":{snapshot},\"body\":").map_err(CliError::Stream)?;
+        operations.body(id, &mut body)?;
+        writeln!(body, "}}").map_err(CliError::Stream)?;
+        body.flush().map_err(CliError::Stream)?;
+        return Ok(ExitStatus::Done);
+    }
     operations.body(id, &mut body)?;
     context.output.end_body(body)?;
     Ok(ExitStatus::Done)

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use jiff::{Timestamp, civil, tz::TimeZone};
+use jiff::{Timestamp, civil, fmt::temporal::Pieces};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -293,6 +293,7 @@ fn number_text(raw: &str) -> Option<Cow<'_, str>> {
         b'"' => {
             let (text, _) = decode_text(raw)?;
             let text = text.trim();
+            let text = text.strip_prefix('+').filter(|rest| !rest.starts_with('-')).unwrap_or(text);
             let is_number = text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
                 && serde_json::from_str::<&RawValue>(text).is_ok();
             is_number.then(|| Cow::Owned(text.to_owned()))
@@ -335,11 +336,15 @@ fn milliseconds(raw: &str) -> Option<i64> {
     }
     let (text, _) = decode_text(raw)?;
     let text = text.trim();
-    let time = text.parse::<Timestamp>().ok().or_else(|| {
-        let local = text.parse::<civil::DateTime>().ok()?;
-        TimeZone::UTC.to_timestamp(local).ok()
-    })?;
-    Some(time.as_millisecond())
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Some(time.as_millisecond());
+    }
+    // Without a zone, or in the last hours of the year 9999, which a `Timestamp` does not reach but "for ever" often is.
+    let pieces = Pieces::parse(text).ok()?;
+    let local = pieces.date().to_datetime(pieces.time().unwrap_or_default());
+    let since = local.duration_since(civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0)).as_millis();
+    let offset = i128::from(pieces.to_numeric_offset().map_or(0, jiff::tz::Offset::seconds)) * 1000;
+    i64::try_from(since - offset).ok()
 }
 
 #[cfg(test)]
@@ -359,9 +364,12 @@ mod tests {
         assert_eq!(real("178.5").0, Value::Real(178.5));
         assert_eq!(real("\"178.5\"").0, Value::Real(178.5));
         assert_eq!(real("\" 178 \"").0, Value::Real(178.0));
+        assert_eq!(real("\"+178.5\"").0, Value::Real(178.5));
         assert_eq!(real("\"\""), (Value::Null, vec![]));
         assert_eq!(real("null"), (Value::Null, vec![]));
-        for unfit in ["\"tall\"", "1e400", "true", "{}", "[1]", "\"NaN\"", "\"0x10\"", "\"1 2\"", "\" \""] {
+        for unfit in
+            ["\"tall\"", "1e400", "true", "{}", "[1]", "\"NaN\"", "\"0x10\"", "\"1 2\"", "\" \"", "\"+-1\"", "\"+\""]
+        {
             let (value, notes) = real(unfit);
             assert_eq!(value, Value::Null, "{unfit}");
             assert_eq!(notes.len(), 1, "{unfit}");
@@ -425,6 +433,14 @@ mod tests {
             assert_eq!(date(json), expected, "{json}");
         }
         assert_eq!(date("\"2024-01-05\""), Ok(Value::Integer(1_704_412_800_000)));
+        for (json, milliseconds) in [
+            ("\"9999-12-31\"", 253_402_214_400_000),
+            ("\"9999-12-31T23:59:59.999Z\"", 253_402_300_799_999),
+            ("\"9999-12-31T23:59:59.999-01:00\"", 253_402_304_399_999),
+            ("\"1969-12-31T23:59:59.999\"", -1),
+        ] {
+            assert_eq!(date(json), Ok(Value::Integer(milliseconds)), "{json}");
+        }
         for json in
             ["\"soon\"", "\"\"", "\"2024-02-30T00:00:00Z\"", "1.5", "true", "{}", "9000000000000000", "\"24:00\""]
         {

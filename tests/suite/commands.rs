@@ -157,6 +157,8 @@ async fn status_runs_history_and_diff_tell_what_there_is() {
     let body = shell.call(&["history", "boards", &newest.to_string()]).await;
     let sent = Data::marked(2).body(Endpoint::Boards, greenroom::blue::Envelope::Data);
     assert_eq!(body.json(), serde_json::from_slice::<Json>(&sent).unwrap());
+    let answer = shell.call(&["history", "boards", &newest.to_string(), "--json"]).await.json();
+    assert_eq!((&answer["body"], &answer["snapshot"]), (&body.json(), &history["snapshots"][0]));
     assert_eq!(shell.call(&["history", "talents", &newest.to_string()]).await.status, 1);
 
     let diff = shell.call(&["diff", "boards", "--rows", "--json"]).await.json();
