@@ -59,6 +59,8 @@ pub fn update(model: &mut Model, message: Message, now: Moment) -> Vec<Effect> {
             }
             Vec::new()
         }
+        // An answer that was overtaken by another choice must not displace the one that came before it.
+        Message::Detail(entity, _) if entity != model.selected => Vec::new(),
         Message::Detail(entity, answer) => {
             if let Some(detail) = or_say(model, answer) {
                 model.detail = Some((entity, detail));

@@ -421,6 +421,16 @@ fn keys_typed_before_the_question_are_no_answer() {
 }
 
 #[test]
+fn an_answer_overtaken_by_another_choice_displaces_nothing() {
+    let mut scene = live(Theme::DEFAULT, AT_80);
+    scene.press(KeyCode::Enter);
+    let before = scene.picture();
+    assert!(before.contains("snapshots of talents: 3"), "{before}");
+    scene.tell(Message::Detail(Entity::Boards, Ok(detail())));
+    assert_eq!(scene.picture(), before);
+}
+
+#[test]
 fn one_question_stands_at_a_time() {
     let mut scene = live(Theme::DEFAULT, AT_80);
     scene.tell(Message::RollbackPlanned(Ok(rollback_plan())));
