@@ -87,12 +87,6 @@ impl Output {
         self.can_animate
     }
 
-    /// Whether standard input, output and error are all a terminal, as a full screen needs.
-    #[must_use]
-    pub const fn is_interactive(&self) -> bool {
-        self.stdin_is_terminal && self.stdout_is_terminal && self.stderr_is_terminal
-    }
-
     /// Columns of the terminal behind standard error.
     #[expect(clippy::unused_self, reason = "whoever draws has an output")]
     pub(super) fn stderr_width(&self) -> u16 {

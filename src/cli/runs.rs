@@ -143,15 +143,16 @@ fn attempts(attempts: &[AttemptReport], layout: &Layout) -> String {
 fn quarantine(records: &[QuarantineReport], layout: &Layout) -> String {
     let mut table = Table::new(&QUARANTINE);
     for record in records {
-        let position = match record.position.item {
-            Some(item) => format!("{}.{item}", record.position.record),
-            None => record.position.record.to_string(),
-        };
         let reason = match &record.column {
             Some(column) => format!("kept without {column}: {}", record.reason),
             None => record.reason.clone(),
         };
-        table.row([record.entity.to_string(), position, layout.fit(&reason, 200), layout.fit(&record.record, 200)]);
+        table.row([
+            record.entity.to_string(),
+            record.position.to_string(),
+            layout.fit(&reason, 200),
+            layout.fit(&record.record, 200),
+        ]);
     }
     table.render(layout)
 }

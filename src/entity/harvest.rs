@@ -1,5 +1,7 @@
 //! What the records of a body became: rows, quarantined records and notes, counted so that they balance.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -15,6 +17,13 @@ pub struct Position {
     pub record: u64,
     /// 0-based place in the record's own list, for endpoints whose records are lists.
     pub item: Option<u64>,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.record)?;
+        self.item.map_or(Ok(()), |item| write!(formatter, ".{item}"))
+    }
 }
 
 /// A record that could not become a row.

@@ -6,11 +6,11 @@ use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use super::{
     error::{Doing, GreenError},
     quarantine,
-    sql::{Millis, operator, optional_time, optional_word, time, word},
+    sql::{Millis, diff_counts, operator, optional_time, optional_word, time, word},
+    status,
 };
 use crate::report::{
-    AttemptReport, DiffCounts, Operator, PublicationId, RunId, RunOutcome, RunReport, RunSummary, StepOutcome,
-    StepReport, Trigger,
+    AttemptReport, Operator, PublicationId, RunId, RunOutcome, RunReport, RunSummary, StepOutcome, StepReport, Trigger,
 };
 
 /// Entries of the quarantine that are read with a run: all that are kept, of both kinds and ten entities.
@@ -62,8 +62,7 @@ pub struct RunEnd {
 /// Writes down that a run begins, based on the newest publication; in a transaction of the caller's.
 pub(super) fn begin(connection: &Connection, start: &RunStart) -> Result<(RunId, Option<PublicationId>), GreenError> {
     let doing = "recording the start of a run";
-    let base: Option<PublicationId> =
-        connection.query_row("SELECT max(id) FROM sync_publications", [], |row| row.get(0)).doing(doing)?;
+    let base = status::newest_publication_id(connection)?;
     connection
         .execute(
             "INSERT INTO sync_runs (trigger_kind, source, operator_user, operator_host, operator_pid, base_publication, \
@@ -243,11 +242,6 @@ pub(super) fn report(connection: &Connection, id: RunId) -> Result<RunReport, Gr
 
 /// A row of `sync_steps`.
 pub(super) fn step(row: &Row<'_>) -> rusqlite::Result<StepReport> {
-    let added: Option<u64> = row.get("added")?;
-    let removed: Option<u64> = row.get("removed")?;
-    let changed: Option<u64> = row.get("changed")?;
-    let diff =
-        added.zip(removed).zip(changed).map(|((added, removed), changed)| DiffCounts { added, removed, changed });
     Ok(StepReport {
         entity: word(row, "entity", |name| name.parse().ok())?,
         outcome: optional_word(row, "outcome", StepOutcome::from_word)?,
@@ -259,7 +253,7 @@ pub(super) fn step(row: &Row<'_>) -> rusqlite::Result<StepReport> {
         quarantined: row.get("quarantined")?,
         duplicates: row.get("duplicates")?,
         notes: row.get("notes")?,
-        diff,
+        diff: diff_counts(row)?,
         active_version: row.get("active_version")?,
         backup_version: row.get("backup_version")?,
         snapshot: row.get("snapshot_id")?,

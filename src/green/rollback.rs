@@ -33,7 +33,7 @@ fn planned(connection: &Connection, publication: PublicationId) -> Result<Vec<Sw
                 to_version: row.get("from_version")?,
                 rows_before: row.get("to_rows")?,
                 rows_after: row.get("from_rows")?,
-                diff: status::diff_counts(row)?.map(crate::report::DiffCounts::reversed),
+                diff: super::sql::diff_counts(row)?.map(crate::report::DiffCounts::reversed),
             })
         })
         .doing(doing)?;

@@ -6,7 +6,10 @@ use rusqlite::{
     types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
 };
 
-use crate::{entity::Value, report::Operator};
+use crate::{
+    entity::Value,
+    report::{DiffCounts, Operator},
+};
 
 impl ToSql for Value {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -80,4 +83,12 @@ pub(super) fn quoted(name: &str) -> String {
 /// A list of identifiers in double quotes.
 pub(super) fn quoted_list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().map(quoted).collect::<Vec<_>>().join(", ")
+}
+
+/// The three counts of a difference, when all were recorded.
+pub(super) fn diff_counts(row: &Row<'_>) -> rusqlite::Result<Option<DiffCounts>> {
+    let added: Option<u64> = row.get("added")?;
+    let removed: Option<u64> = row.get("removed")?;
+    let changed: Option<u64> = row.get("changed")?;
+    Ok(added.zip(removed).zip(changed).map(|((added, removed), changed)| DiffCounts { added, removed, changed }))
 }

@@ -8,7 +8,7 @@ use super::{
     error::{Doing, GreenError},
     journal, lock,
     schema::{self, version_table},
-    sql::{Millis, operator, optional_time, time, word},
+    sql::{Millis, diff_counts, operator, optional_time, time, word},
 };
 use crate::{
     entity::Entity,
@@ -136,14 +136,6 @@ fn switch(row: &Row<'_>) -> rusqlite::Result<(Origin, Origin, Option<DiffCounts>
         })
     };
     Ok((origin("to")?, origin("from")?, diff_counts(row)?))
-}
-
-/// The three counts of a switch, when all were recorded.
-pub(super) fn diff_counts(row: &Row<'_>) -> rusqlite::Result<Option<DiffCounts>> {
-    let added: Option<u64> = row.get("added")?;
-    let removed: Option<u64> = row.get("removed")?;
-    let changed: Option<u64> = row.get("changed")?;
-    Ok(added.zip(removed).zip(changed).map(|((added, removed), changed)| DiffCounts { added, removed, changed }))
 }
 
 /// The live versions of all entities, in the order of [`Entity::ALL`].

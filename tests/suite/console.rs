@@ -136,6 +136,16 @@ impl Desk {
         Self { keys, shown: watching, seen, ended, hang_up }
     }
 
+    /// Opens a console and starts a first run that stalls until it is released.
+    async fn amid_a_run(rig: &Rig) -> Self {
+        rig.blue.fault(Endpoint::Boards, When::Always, Fault::Stall(10));
+        let mut desk = Self::open(rig);
+        desk.until_shows("no run yet").await;
+        desk.press(KeyCode::Char('s'));
+        rig.blue.until_stalled(Endpoint::Boards).await;
+        desk
+    }
+
     fn press(&self, code: KeyCode) {
         self.keys.send(Event::Key(KeyEvent::new(code, KeyModifiers::NONE))).unwrap();
     }
@@ -307,11 +317,7 @@ async fn cleanup_wants_its_word() {
 #[tokio::test]
 async fn leaving_during_a_run_asks_and_can_wait_for_its_end() {
     let rig = Rig::new(&Data::marked(1)).await;
-    rig.blue.fault(Endpoint::Boards, When::Always, Fault::Stall(10));
-    let mut desk = Desk::open(&rig);
-    desk.until_shows("no run yet").await;
-    desk.press(KeyCode::Char('s'));
-    rig.blue.until_stalled(Endpoint::Boards).await;
+    let mut desk = Desk::amid_a_run(&rig).await;
     desk.press(KeyCode::Char('q'));
     desk.until_shows("wait for its end, then quit").await;
     desk.press(KeyCode::Esc);
@@ -329,11 +335,7 @@ async fn leaving_during_a_run_asks_and_can_wait_for_its_end() {
 #[tokio::test]
 async fn a_run_outlives_the_line() {
     let rig = Rig::new(&Data::marked(1)).await;
-    rig.blue.fault(Endpoint::Boards, When::Always, Fault::Stall(10));
-    let mut desk = Desk::open(&rig);
-    desk.until_shows("no run yet").await;
-    desk.press(KeyCode::Char('s'));
-    rig.blue.until_stalled(Endpoint::Boards).await;
+    let desk = Desk::amid_a_run(&rig).await;
     desk.hang_up.cancel();
     let (ended, mut console) = desk.end().await;
     assert_eq!(ended, Ended::HungUp);

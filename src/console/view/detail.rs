@@ -64,9 +64,8 @@ pub fn lines(model: &Model, width: u16) -> Vec<Line<'static>> {
     );
     lines.push(Line::styled(fit(&title, width, theme), theme.strong()));
     for kept in &detail.quarantine {
-        let item = kept.position.item.map_or_else(String::new, |item| format!(".{item}"));
         let column = kept.column.as_ref().map_or_else(String::new, |column| format!("{column}: "));
-        let place = format!("  #{}{item} ", kept.position.record);
+        let place = format!("  #{} ", kept.position);
         let reason = format!("{column}{} ", text::clean(&kept.reason));
         let record = text::clean(&kept.record).into_owned();
         let style = if kept.column.is_some() { theme.dim() } else { theme.warning() };

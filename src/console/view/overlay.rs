@@ -250,11 +250,10 @@ fn run(model: &Model, report: &RunReport, width: usize) -> Vec<Line<'static>> {
     }
     lines.push(Line::styled(format!("quarantine and notes: {}", report.quarantine.len()), theme.strong()));
     for kept in &report.quarantine {
-        let item = kept.position.item.map_or_else(String::new, |item| format!(".{item}"));
         let column = kept.column.as_ref().map_or_else(String::new, |column| format!("{column}: "));
         let reason = text::clean(&kept.reason);
         let record = text::clean(&kept.record);
-        let text = format!("  {} #{}{item} {column}{reason} {record}", kept.endpoint, kept.position.record);
+        let text = format!("  {} #{} {column}{reason} {record}", kept.endpoint, kept.position);
         lines.extend(wrap(&text, width).into_iter().map(Line::raw));
     }
     lines
