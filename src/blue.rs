@@ -6,7 +6,7 @@ pub mod reader;
 pub mod retry;
 
 pub use self::{
-    client::{Attempt, Client, Download, SourceConfig},
+    client::{Answer, Attempt, Client, Download, SourceConfig, Validators},
     error::FetchError,
     reader::{BodyReader, BodySummary, Envelope, UnreadableBody},
     retry::{RetryPolicy, retry_after},

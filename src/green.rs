@@ -6,12 +6,15 @@ pub mod database;
 mod detail;
 mod diff;
 pub mod error;
+mod hold;
 mod journal;
 mod load;
 pub mod lock;
 mod migrate;
 mod publish;
 mod quarantine;
+mod references;
+mod replay;
 mod rollback;
 mod schema;
 mod session;
@@ -23,12 +26,14 @@ mod writer;
 pub use self::{
     cleanup::Retention,
     database::{Database, path_from_url},
+    diff::{Comparison, DiffSubject, Page},
     error::GreenError,
     journal::{JournalEntry, RunEnd, RunStart},
     lock::RunLock,
-    publish::{Prepared, Publication},
-    quarantine::KEPT as QUARANTINE_KEPT,
+    publish::{HoldRule, Prepared, Publication, PublishOrder},
+    quarantine::{KEPT as QUARANTINE_KEPT, QuarantineQuery},
+    rollback::RollbackOptions,
     session::{Begun, LoadedRows, Session},
-    snapshot::{SnapshotParts, Staged, Staging},
+    snapshot::{KnownBody, SnapshotParts, Staged, Staging, Validated},
     status::{LiveVersion, Origin},
 };

@@ -7,6 +7,7 @@ pub mod console;
 pub mod demo;
 pub mod entity;
 pub mod green;
+pub mod guard;
 pub mod ops;
 pub mod report;
 pub mod sync;

@@ -9,12 +9,16 @@ use crate::{
     blue::{Client, SourceConfig},
     clock::Clock,
     entity::{Endpoint, Entity},
-    green::{Database, GreenError, Retention, SnapshotParts},
-    report::{
-        CleanupReport, DiffReport, EntityDetail, Operator, PublicationId, RollbackPlan, RollbackReport, RunId,
-        RunReport, RunSummary, SnapshotId, SnapshotReport, StatusReport, SyncReport, Trigger,
+    green::{
+        Database, DiffSubject, GreenError, HoldRule, Page, QuarantineQuery, Retention, RollbackOptions, SnapshotParts,
     },
-    sync::{self, EventRecord, SyncContext, SyncRequest},
+    guard::{Acceptance, GuardLimits},
+    report::{
+        CleanupReport, DiffReport, EntityDetail, HoldChange, HoldEffect, Operator, PublicationId, PublishPlan,
+        QuarantineList, Replay, RollbackPlan, RollbackReport, RollbackTarget, RunId, RunReport, RunSummary, SnapshotId,
+        SnapshotReport, StatusReport, SyncReport, Trigger,
+    },
+    sync::{self, Bodies, EventRecord, Scope, StagedBodies, SyncContext, SyncRequest},
 };
 
 /// Why an operation was not done.
@@ -37,6 +41,58 @@ pub enum OperationError {
     Panicked,
 }
 
+/// What is asked of a sync.
+#[derive(Clone, Debug)]
+pub struct SyncOptions {
+    /// What starts it.
+    pub trigger: Trigger,
+    /// The entities that it is about.
+    pub scope: Scope,
+    /// Fetch and load also what did not change, and switch to rows that are the same.
+    pub force: bool,
+    /// Publish what is healthy when an endpoint fails.
+    pub partial: bool,
+    /// Stop before the publish.
+    pub dry_run: bool,
+    /// Guards that may trip.
+    pub accept: Vec<Acceptance>,
+    /// What becomes of the hold.
+    pub hold: HoldRule,
+}
+
+impl SyncOptions {
+    /// A sync of everything, as a key or a trigger without more words starts it.
+    #[must_use]
+    pub fn full(trigger: Trigger) -> Self {
+        Self {
+            trigger,
+            scope: Scope::default(),
+            force: false,
+            partial: false,
+            dry_run: false,
+            accept: Vec::new(),
+            hold: HoldRule::Obey,
+        }
+    }
+}
+
+/// What is asked of a replay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayOptions {
+    /// The run whose snapshots are taken.
+    pub run: RunId,
+    /// What for.
+    pub replay: Replay,
+    /// Stop before the publish.
+    pub dry_run: bool,
+    /// Guards that may trip.
+    pub accept: Vec<Acceptance>,
+    /// The newest publication that the operator was shown; the run fails when it finds another. `None` does not look.
+    pub expected: Option<Option<PublicationId>>,
+    /// What becomes of the hold.
+    pub hold: HoldRule,
+}
+
 /// Where operations work and who asks for them.
 #[derive(Clone)]
 pub struct Operations {
@@ -46,6 +102,7 @@ pub struct Operations {
     clock: Clock,
     jitter: Arc<dyn Fn() -> f64 + Send + Sync>,
     retention: Retention,
+    limits: GuardLimits,
 }
 
 impl fmt::Debug for Operations {
@@ -59,7 +116,8 @@ impl Operations {
     #[must_use]
     pub fn new(database: Database, source: Option<SourceConfig>, operator: Operator) -> Self {
         let jitter = Arc::new(fastrand::f64);
-        Self { database, source, operator, clock: Clock::system(), jitter, retention: Retention::default() }
+        let (clock, retention, limits) = (Clock::system(), Retention::default(), GuardLimits::default());
+        Self { database, source, operator, clock, jitter, retention, limits }
     }
 
     /// The same with another clock and other randomness for the delays between attempts.
@@ -72,6 +130,12 @@ impl Operations {
     #[must_use]
     pub fn with_retention(self, retention: Retention) -> Self {
         Self { retention, ..self }
+    }
+
+    /// The same with other limits for the guards.
+    #[must_use]
+    pub fn with_limits(self, limits: GuardLimits) -> Self {
+        Self { limits, ..self }
     }
 
     /// The clock in use.
@@ -92,27 +156,108 @@ impl Operations {
         self.source.as_ref().map(SourceConfig::shown)
     }
 
-    /// Runs a full sync; see [`sync::run`].
+    /// Runs a sync; see [`sync::run`].
     ///
     /// # Errors
     /// When it could not begin. A run that began and failed is a report with that outcome.
     pub async fn sync(
         &self,
-        trigger: Trigger,
-        force: bool,
+        options: SyncOptions,
         events: mpsc::UnboundedSender<EventRecord>,
         cancel: CancellationToken,
     ) -> Result<SyncReport, OperationError> {
         let source = self.source.clone().ok_or(OperationError::NoSource)?;
-        let context = SyncContext {
+        let client = Client::new(source).map_err(OperationError::Tls)?;
+        let SyncOptions { trigger, scope, force, partial, dry_run, accept, hold } = options;
+        let request = SyncRequest {
+            scope,
+            force,
+            partial,
+            dry_run,
+            accept,
+            hold,
+            ..SyncRequest::new(trigger, self.operator.clone())
+        };
+        Ok(sync::run(&self.context(Bodies::Source(client)), request, events, cancel).await?)
+    }
+
+    /// Publishes what an earlier run staged, or goes back to it: prepares its rows again from the snapshots, with the same
+    /// checks as a sync.
+    ///
+    /// # Errors
+    /// When it could not begin, such as when a snapshot is gone. A run that began and failed is a report with that outcome.
+    pub async fn replay(
+        &self,
+        options: ReplayOptions,
+        events: mpsc::UnboundedSender<EventRecord>,
+        cancel: CancellationToken,
+    ) -> Result<SyncReport, OperationError> {
+        let ReplayOptions { run, replay, dry_run, accept, expected, hold } = options;
+        let snapshots = self.blocking(move |database| database.replay_bodies(run, replay)).await?;
+        let entities: Vec<Entity> = snapshots.iter().map(|(entity, _)| *entity).collect();
+        let bodies = Bodies::Staged(StagedBodies { run, replay, snapshots });
+        let request = SyncRequest {
+            scope: Scope::of(&entities),
+            dry_run,
+            accept,
+            expected,
+            hold,
+            ..SyncRequest::new(Trigger::Replay, self.operator.clone())
+        };
+        Ok(sync::run(&self.context(bodies), request, events, cancel).await?)
+    }
+
+    fn context(&self, bodies: Bodies) -> SyncContext {
+        SyncContext {
             database: self.database.clone(),
-            client: Client::new(source).map_err(OperationError::Tls)?,
+            bodies,
+            limits: self.limits.clone(),
             clock: self.clock.clone(),
             jitter: self.jitter.clone(),
             retention: self.retention,
-        };
-        let request = SyncRequest { trigger, operator: self.operator.clone(), force };
-        Ok(sync::run(&context, request, events, cancel).await?)
+        }
+    }
+
+    /// What publishing the held or prepared `run` would do, as far as it is known.
+    ///
+    /// # Errors
+    /// When that run has nothing to publish or a snapshot of it is gone; it then names the runs for which it can be done.
+    pub async fn plan_publish(&self, run: RunId) -> Result<PublishPlan, OperationError> {
+        self.blocking(move |database| database.plan_publish(run)).await
+    }
+
+    /// Keeps runs from publishing until the hold is released.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn hold(&self, reason: String) -> Result<HoldChange, OperationError> {
+        let (operator, now) = (self.operator.clone(), self.clock.now());
+        let change = self.blocking(move |database| database.hold(&reason, &operator, now)).await?;
+        if let (true, Some(hold)) = (change.changed, &change.hold) {
+            tracing::info!("the hold is set: {hold}");
+        }
+        Ok(change)
+    }
+
+    /// Lets runs publish again.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn release(&self) -> Result<HoldChange, OperationError> {
+        let (operator, now) = (self.operator.clone(), self.clock.now());
+        let change = self.blocking(move |database| database.release(&operator, now)).await?;
+        if let Some(hold) = &change.released {
+            tracing::info!("the hold is released; it was {hold}");
+        }
+        Ok(change)
+    }
+
+    /// Quarantined records and notes with the runs that met them first and last.
+    ///
+    /// # Errors
+    /// When the database cannot be read or there is no such run.
+    pub async fn quarantine(&self, query: QuarantineQuery) -> Result<QuarantineList, OperationError> {
+        self.blocking(move |database| database.quarantine(&query)).await
     }
 
     /// What is live, what runs and what ran last.
@@ -164,31 +309,45 @@ impl Operations {
         self.blocking(move |database| database.detail(entity)).await
     }
 
-    /// How the live rows of `entities` differ from their backups; with `rows`, the first so many rows of each.
+    /// How `entities` differ between two states; with `page`, the rows that differ, too. `stop` ends it early.
     ///
     /// # Errors
-    /// When the database cannot be read.
-    pub async fn diff(&self, entities: Vec<Entity>, rows: Option<u64>) -> Result<DiffReport, OperationError> {
-        self.blocking(move |database| database.diff(&entities, rows)).await
+    /// When the database cannot be read, or a run or snapshot is not there.
+    pub async fn diff(
+        &self,
+        subject: DiffSubject,
+        entities: Vec<Entity>,
+        page: Option<Page>,
+        stop: CancellationToken,
+    ) -> Result<DiffReport, OperationError> {
+        self.blocking(move |database| database.diff(subject, &entities, page, &stop)).await
     }
 
     /// What [`Operations::rollback`] would do now.
     ///
     /// # Errors
     /// When there is nothing to go back to.
-    pub async fn plan_rollback(&self) -> Result<RollbackPlan, OperationError> {
-        self.blocking(Database::plan_rollback).await
+    pub async fn plan_rollback(&self, target: RollbackTarget) -> Result<RollbackPlan, OperationError> {
+        self.blocking(move |database| database.plan_rollback(&target)).await
     }
 
-    /// Undoes the newest publication, which must still be `expected`.
+    /// Takes back what was planned.
     ///
     /// # Errors
     /// When something was published since it was planned. Nothing was switched then.
-    pub async fn rollback(&self, expected: PublicationId) -> Result<RollbackReport, OperationError> {
+    pub async fn rollback(
+        &self,
+        plan: RollbackPlan,
+        options: RollbackOptions,
+    ) -> Result<RollbackReport, OperationError> {
         let (operator, now) = (self.operator.clone(), self.clock.now());
-        let report = self.blocking(move |database| database.rollback(expected, &operator, now)).await?;
+        let report = self.blocking(move |database| database.rollback(&plan, &options, &operator, now)).await?;
         let (id, count, took) = (report.publication.id, report.entities.len(), report.duration_ms);
-        tracing::info!("publication {id}: took back publication {expected}, {count} entities switched in {took} ms");
+        let undone = report.publication.undoes.map_or_else(String::new, |id| format!(" took back publication {id},"));
+        tracing::info!("publication {id}:{undone} {count} entities switched in {took} ms");
+        if let (HoldEffect::Set, Some(hold)) = (report.hold_effect, &report.hold) {
+            tracing::info!("the hold is set: {hold}");
+        }
         Ok(report)
     }
 

@@ -9,7 +9,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use self::words::{PublicationKind, RowChange, RunOutcome, StepOutcome, Trigger};
+pub use self::words::{Guard, HoldEffect, PublicationKind, Replay, RowChange, RunOutcome, StepOutcome, Trigger};
 use crate::entity::{Endpoint, Entity, Position};
 
 /// Number of a run; it only grows.
@@ -112,6 +112,30 @@ pub struct StepReport {
     pub error: Option<String>,
 }
 
+impl StepReport {
+    /// The step of `entity` before anything happened.
+    #[must_use]
+    pub const fn new(entity: Entity) -> Self {
+        Self {
+            entity,
+            outcome: None,
+            attempts: 0,
+            bytes: 0,
+            records: 0,
+            rows: 0,
+            rows_before: 0,
+            quarantined: 0,
+            duplicates: 0,
+            notes: 0,
+            diff: None,
+            active_version: 0,
+            backup_version: 0,
+            snapshot: None,
+            error: None,
+        }
+    }
+}
+
 /// A run in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -134,34 +158,81 @@ pub struct RunSummary {
     pub source: String,
     /// The publication that it made.
     pub publication: Option<PublicationId>,
-    /// What went wrong.
+    /// The entities that it is about; `None` for all ten.
+    pub scope: Option<Vec<Entity>>,
+    /// Whether it was to stop before the publish.
+    pub dry_run: bool,
+    /// For a replay, the run whose snapshots it took.
+    pub replay_of: Option<RunId>,
+    /// What went wrong, or why it is held, or what a partial publish left behind.
     pub error: Option<String>,
 }
 
-/// The answer of `sync`.
+/// The answer of `sync`, `publish` and `rollback --to`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct SyncReport {
     /// The run.
     pub run: RunSummary,
     /// Its steps, in the order of [`Entity::ALL`].
     pub entities: Vec<StepReport>,
-    /// Guards that tripped.
+    /// Guards that tripped, the accepted ones included.
     pub guards: Vec<GuardReport>,
+    /// The hold that stopped its publish.
+    pub hold: Option<HoldReport>,
+    /// Entities that refer to those of the run or that they refer to, and that it left alone.
+    pub left_alone: Vec<Entity>,
 }
 
 /// A check of the prepared rows that did not hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GuardReport {
-    /// The guard's name.
-    pub guard: String,
+    /// The guard.
+    pub guard: Guard,
     /// The entity that it is about.
     pub entity: Entity,
-    /// What it allows.
+    /// For [`Guard::Dangling`] the column that refers.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub column: Option<String>,
+    /// The largest value that passes: shares from 0 to 1, rows or references as counts.
     pub limit: f64,
     /// What was found.
     pub value: f64,
     /// Both in a sentence.
     pub message: String,
+    /// Whether an operator accepted it, so that it did not stop the publish.
+    pub accepted: bool,
+}
+
+/// The switch that keeps runs from publishing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldReport {
+    /// Since when it is set.
+    pub since: Timestamp,
+    /// Who set it.
+    pub operator: Operator,
+    /// Why.
+    pub reason: String,
+    /// The rollback that set it.
+    pub publication: Option<PublicationId>,
+}
+
+/// One line without the time.
+impl fmt::Display for HoldReport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "held by {}: {}", self.operator, self.reason)
+    }
+}
+
+/// The answer of `hold` and `release`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldChange {
+    /// Whether anything changed; it was so already otherwise.
+    pub changed: bool,
+    /// The hold that is set now.
+    pub hold: Option<HoldReport>,
+    /// The hold that was released.
+    pub released: Option<HoldReport>,
 }
 
 /// One request of a run.
@@ -204,12 +275,14 @@ pub struct QuarantineReport {
 }
 
 /// The answer of `runs RUN`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
     /// The run.
     pub run: RunSummary,
     /// Its steps.
     pub entities: Vec<StepReport>,
+    /// Guards that tripped in it.
+    pub guards: Vec<GuardReport>,
     /// Its requests, in the order in which they ended.
     pub attempts: Vec<AttemptReport>,
     /// Its quarantined records and notes, in the order of the source.
@@ -288,15 +361,17 @@ pub struct DatabaseStatus {
 }
 
 /// The answer of `status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StatusReport {
     /// The database file.
     pub database: DatabaseStatus,
     /// Address of the source, when one is set.
     pub source: Option<String>,
-    /// Always `null` as nothing can hold publishing back yet.
-    pub hold: Option<()>,
+    /// What keeps runs from publishing.
+    pub hold: Option<HoldReport>,
+    /// The newest run that ended, when it is held: `publish` makes it live.
+    pub held_run: Option<RunSummary>,
     /// The run that goes on.
     pub running: Option<RunSummary>,
     /// The ten entities.
@@ -308,17 +383,21 @@ pub struct StatusReport {
 }
 
 /// A publication.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PublicationReport {
     /// Its number.
     pub id: PublicationId,
     /// What made it.
     pub kind: PublicationKind,
-    /// The run that made it, for a sync.
+    /// The run that made it; for a rollback that undid a run's publication, that run.
     pub run: Option<RunId>,
-    /// The publication that it took back, for a rollback.
+    /// The publication that it took back as a whole, for a rollback.
     pub undoes: Option<PublicationId>,
+    /// The run whose staged snapshots it was made from, for a replay.
+    pub replay_of: Option<RunId>,
+    /// Guards that had tripped and that its operator accepted.
+    pub accepted: Vec<GuardReport>,
     /// When it was made.
     pub published_at: Timestamp,
     /// By whom.
@@ -343,41 +422,125 @@ pub struct SwitchReport {
     pub diff: Option<DiffCounts>,
 }
 
-/// What a rollback would do.
+/// What is to be taken back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+pub enum RollbackTarget {
+    /// The newest publication. When that is itself a rollback, what it took away comes back.
+    Newest,
+    /// This publication, as long as none of its entities was switched since.
+    Publication(PublicationId),
+    /// The newest switch of each of these entities.
+    Entities(Vec<Entity>),
+}
+
+/// A relation of which a rollback would switch one end only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CrossingReport {
+    /// The entity that refers.
+    pub entity: Entity,
+    /// Its column that refers.
+    pub column: String,
+    /// The entity referred to.
+    pub target: Entity,
+    /// References that lead nowhere now.
+    pub dangling_before: u64,
+    /// References that would lead nowhere.
+    pub dangling_after: u64,
+}
+
+/// What a rollback would do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RollbackPlan {
-    /// The publication that it would take back: the newest one.
-    pub publication: PublicationReport,
-    /// The entities that it would switch: exactly those of the publication.
+    /// What is to be taken back.
+    pub target: RollbackTarget,
+    /// The publication that it would take back as a whole; `None` when entities were named.
+    pub publication: Option<PublicationReport>,
+    /// The newest publication now; the rollback is refused once there is another.
+    pub newest: PublicationId,
+    /// The entities that it would switch.
     pub entities: Vec<SwitchReport>,
     /// Since when the versions that would come back had been live.
     pub backup_published_at: Option<Timestamp>,
+    /// Relations that would then lead from one generation to another.
+    pub crossing: Vec<CrossingReport>,
+    /// What becomes of the hold.
+    pub hold: HoldEffect,
 }
 
 /// The answer of `rollback`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RollbackReport {
     /// The publication that the rollback is.
     pub publication: PublicationReport,
     /// What was switched.
     pub entities: Vec<SwitchReport>,
+    /// Relations that lead from one generation to another now.
+    pub crossing: Vec<CrossingReport>,
+    /// What became of the hold.
+    pub hold_effect: HoldEffect,
+    /// The hold that is set now.
+    pub hold: Option<HoldReport>,
     /// How long the switch took.
     pub duration_ms: i64,
 }
 
-/// The difference between the live and the backup version of one entity.
+/// What the replay of an earlier run would do, as far as it is known without preparing its rows again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublishPlan {
+    /// The run that would be published.
+    pub run: RunSummary,
+    /// Its steps, with the difference to what was live then.
+    pub entities: Vec<StepReport>,
+    /// Guards that tripped in it.
+    pub guards: Vec<GuardReport>,
+    /// The hold that is set.
+    pub hold: Option<HoldReport>,
+    /// The newest publication now; the publish is refused once there is another.
+    pub newest: Option<PublicationId>,
+    /// Whether something was published since the run began, so that differences and guards may be others by now.
+    pub outdated: bool,
+}
+
+/// One side of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DiffSide {
+    /// A version of the entity; 0 when there is none.
+    Version(Version),
+    /// The rows that a snapshot of the endpoint makes.
+    Snapshot(SnapshotId),
+}
+
+impl fmt::Display for DiffSide {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(0) => formatter.write_str("-"),
+            Self::Version(version) => write!(formatter, "v{version}"),
+            Self::Snapshot(snapshot) => write!(formatter, "snapshot {snapshot}"),
+        }
+    }
+}
+
+/// The difference between two states of one entity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EntityDiff {
     /// The entity.
     pub entity: Entity,
-    /// The live version.
+    /// Its live version; 0 before the first publish.
     pub active_version: Version,
-    /// The version compared with; 0 when there is none.
+    /// Its backup; 0 when there is none.
     pub backup_version: Version,
-    /// From the backup to the live version; `None` without a backup.
+    /// The older side.
+    pub from: DiffSide,
+    /// The newer side.
+    pub to: DiffSide,
+    /// From the one to the other; `None` when one of them is not there.
     #[serde(flatten)]
     pub counts: Option<DiffCounts>,
     /// The rows, when they were asked for.
@@ -401,9 +564,9 @@ pub struct RowDiff {
 pub struct ColumnDiff {
     /// The column.
     pub column: String,
-    /// The value in the backup.
+    /// The value on the older side.
     pub before: serde_json::Value,
-    /// The value in the live version.
+    /// The value on the newer side.
     pub after: serde_json::Value,
 }
 
@@ -450,6 +613,44 @@ pub struct PastStep {
     pub run: RunSummary,
     /// The entity's part of it.
     pub step: StepReport,
+}
+
+/// A record in quarantine, or a value that was left out of a row, through the runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QuarantineRecord {
+    /// Where it came from.
+    pub endpoint: Endpoint,
+    /// Whose row it would have been, or is.
+    pub entity: Entity,
+    /// Set when the record became a row without this column's value.
+    pub column: Option<String>,
+    /// What is wrong.
+    pub reason: String,
+    /// The run that met it first.
+    pub first_run: RunId,
+    /// When.
+    pub first_seen_at: Timestamp,
+    /// The newest run whose source still sent it.
+    pub last_run: RunId,
+    /// When.
+    pub last_seen_at: Timestamp,
+    /// The first run whose source did not send it any more.
+    pub gone_since_run: Option<RunId>,
+    /// Where it stood in the body, for the records of one run.
+    #[serde(flatten)]
+    pub position: Option<Position>,
+    /// The record as received; a text when it is not readable as JSON.
+    pub record: String,
+}
+
+/// The answer of `quarantine`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantineList {
+    /// How many there are.
+    pub total: u64,
+    /// The first of them.
+    pub records: Vec<QuarantineRecord>,
 }
 
 /// What the console shows of one entity.

@@ -4,11 +4,16 @@ mod emitter;
 pub mod event;
 mod fetch;
 mod load;
+mod prepare;
+mod request;
 mod run;
+mod scope;
 pub mod state;
 
 pub use self::{
     event::{EventRecord, RunEvent},
-    run::{SyncContext, SyncRequest, run},
+    request::{Bodies, StagedBodies, SyncContext, SyncRequest},
+    run::run,
+    scope::Scope,
     state::{RunState, Stage, StepState},
 };

@@ -78,6 +78,56 @@ impl SourceConfig {
     }
 }
 
+/// What a server says of a body, to be asked later whether it is still the same (RFC 9110, section 8.8).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Validators {
+    /// `ETag`, as it came.
+    pub etag: Option<String>,
+    /// `Last-Modified`, as it came; left out when the body may have changed once more within the same second.
+    pub last_modified: Option<String>,
+}
+
+impl Validators {
+    /// Whether there is nothing to ask with.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.etag.is_none() && self.last_modified.is_none()
+    }
+
+    fn of(response: &reqwest::Response) -> Self {
+        let head = |name| head(response, name);
+        let date = |name| head(name).and_then(|date| httpdate::parse_http_date(&date).ok());
+        // Dates are whole seconds: one that is recent says nothing about a change in the same second.
+        let settled = match (date(header::LAST_MODIFIED), date(header::DATE)) {
+            (Some(modified), Some(now)) => now.duration_since(modified).is_ok_and(|age| age >= SETTLED),
+            _ => false,
+        };
+        Self { etag: head(header::ETAG), last_modified: head(header::LAST_MODIFIED).filter(|_| settled) }
+    }
+
+    fn ask(&self, mut request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        if let Some(etag) = &self.etag {
+            request = request.header(header::IF_NONE_MATCH, etag);
+        }
+        if let Some(date) = &self.last_modified {
+            request = request.header(header::IF_MODIFIED_SINCE, date);
+        }
+        request
+    }
+}
+
+/// How old a `Last-Modified` must be before it tells one body from the next; RFC 7232, section 2.2.2.
+const SETTLED: Duration = Duration::from_mins(1);
+
+/// What an attempt begins with.
+#[derive(Debug)]
+pub enum Answer {
+    /// A body is on its way.
+    Body(Box<Download>),
+    /// The body is the one that the validators are of.
+    NotModified,
+}
+
 /// Progress of one attempt, told while its body arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
@@ -122,28 +172,41 @@ impl Client {
 
     /// Begins one attempt at `endpoint`, to be done with at `deadline` or when its own limit is passed.
     ///
-    /// `run` is sent as `X-Greenroom-Run`, so that Blue's log can be read beside ours.
+    /// `run` is sent as `X-Greenroom-Run`, so that Blue's log can be read beside ours. With `known` validators the server
+    /// may answer that its body is still the one that they are of.
     ///
     /// # Errors
     /// When there is no answer, or one without a body of records.
-    pub async fn begin(&self, endpoint: Endpoint, run: i64, deadline: Instant) -> Result<Download, FetchError> {
+    pub async fn begin(
+        &self,
+        endpoint: Endpoint,
+        run: i64,
+        known: &Validators,
+        deadline: Instant,
+    ) -> Result<Answer, FetchError> {
         let now = Instant::now();
         let end = deadline.min(now + self.config.attempt_timeout);
         let limits = Limits { idle: self.config.idle_timeout, attempt: end.duration_since(now), end };
-        let request = self.http.get(self.config.address(endpoint)).header("x-greenroom-run", run).send();
+        let request = self.http.get(self.config.address(endpoint)).header("x-greenroom-run", run);
+        let request = known.ask(request).send();
         let response = limits.keep("waiting for the answer's head", request).await?.map_err(|error| {
             if error.is_timeout() {
                 return FetchError::Timeout { limit: self.config.connect_timeout, doing: "connecting" };
             }
             FetchError::Transport(error)
         })?;
+        if response.status() == StatusCode::NOT_MODIFIED && !known.is_empty() {
+            return Ok(Answer::NotModified);
+        }
         let response = check_status(response).await?;
         let announced = response.content_length();
         let cap = self.config.body_cap;
         if announced.is_some_and(|bytes| bytes > cap) {
             return Err(FetchError::TooLarge { cap });
         }
-        Ok(Download { response, reader: BodyReader::new(endpoint), announced, cap, limits })
+        let validators = Validators::of(&response);
+        let reader = BodyReader::new(endpoint);
+        Ok(Answer::Body(Box::new(Download { response, reader, validators, announced, cap, limits })))
     }
 }
 
@@ -174,6 +237,7 @@ impl Limits {
 pub struct Download {
     response: reqwest::Response,
     reader: BodyReader,
+    validators: Validators,
     announced: Option<u64>,
     cap: u64,
     limits: Limits,
@@ -203,13 +267,14 @@ impl Download {
         Ok(Some(records))
     }
 
-    /// Ends the body after the last piece.
+    /// Ends the body after the last piece, and says by what the server will know it again.
     ///
     /// # Errors
     /// When it is empty or breaks off.
-    pub fn finish(self) -> Result<BodySummary, FetchError> {
+    pub fn finish(self) -> Result<(BodySummary, Validators), FetchError> {
         let excerpt = self.reader.excerpt();
-        self.reader.finish().map_err(|body| FetchError::Unreadable { body, excerpt })
+        let summary = self.reader.finish().map_err(|body| FetchError::Unreadable { body, excerpt })?;
+        Ok((summary, self.validators))
     }
 }
 
@@ -238,12 +303,17 @@ fn same_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
     }
 }
 
+/// A header as text, when it is readable.
+fn head(response: &reqwest::Response, name: header::HeaderName) -> Option<String> {
+    response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
 async fn check_status(mut response: reqwest::Response) -> Result<reqwest::Response, FetchError> {
     let status = response.status();
     if status == StatusCode::OK {
         return Ok(response);
     }
-    let head = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let head = |name| head(&response, name);
     if let (true, Some(location)) = (status.is_redirection(), head(header::LOCATION)) {
         return Err(FetchError::Redirect { status: status.as_u16(), location });
     }

@@ -40,7 +40,14 @@ pub struct DiffArguments {
 pub(super) async fn run(context: &Context, arguments: DiffArguments) -> Result<ExitStatus, CliError> {
     let operations = context.settings.open()?;
     let entities = if arguments.entities.is_empty() { Entity::ALL.to_vec() } else { arguments.entities };
-    let report = operations.diff(entities, arguments.rows.then_some(arguments.limit)).await?;
+    let report = operations
+        .diff(
+            crate::green::DiffSubject::Backup,
+            entities,
+            arguments.rows.then_some(crate::green::Page { offset: 0, limit: arguments.limit }),
+            tokio_util::sync::CancellationToken::new(),
+        )
+        .await?;
     context.output.report(&report, operations.clock().now(), |layout| render(&report, layout))?;
     Ok(ExitStatus::Done)
 }
@@ -108,7 +115,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::report::{ColumnDiff, DiffCounts};
+    use crate::report::{ColumnDiff, DiffCounts, DiffSide};
 
     #[test]
     fn lists_old_and_new_values() {
@@ -126,11 +133,20 @@ mod tests {
             entity: Entity::Boards,
             active_version: 2,
             backup_version: 1,
+            from: DiffSide::Version(1),
+            to: DiffSide::Version(2),
             counts: Some(counts),
             rows: Some(rows),
         };
-        let without_backup =
-            EntityDiff { entity: Entity::Talents, active_version: 1, backup_version: 0, counts: None, rows: None };
+        let without_backup = EntityDiff {
+            entity: Entity::Talents,
+            active_version: 1,
+            backup_version: 0,
+            from: DiffSide::Version(0),
+            to: DiffSide::Version(1),
+            counts: None,
+            rows: None,
+        };
         let report = DiffReport { entities: vec![with_rows, without_backup] };
         assert_eq!(
             render(&report, &Layout::unlimited(jiff::Timestamp::UNIX_EPOCH)),

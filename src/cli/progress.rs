@@ -207,6 +207,9 @@ mod tests {
             source: "http://blue".into(),
             based_on: None,
             entities: [Entity::Talents, Entity::Boards].map(before).to_vec(),
+            left_alone: Vec::new(),
+            dry_run: false,
+            replay_of: None,
         }))
         .unwrap();
         state.apply(&record(RunEvent::Unchanged { entity: Entity::Talents }));

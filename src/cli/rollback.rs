@@ -10,7 +10,8 @@ use super::{
     table::{Column, Table, change, left, right, version},
 };
 use crate::{
-    report::{PublicationKind, RollbackPlan, RollbackReport, SwitchReport},
+    green::RollbackOptions,
+    report::{PublicationKind, RollbackPlan, RollbackReport, RollbackTarget, SwitchReport},
     text,
 };
 
@@ -33,12 +34,13 @@ pub struct RollbackArguments {
 /// Undoes the newest publication after a confirmation.
 pub(super) async fn run(context: &Context, arguments: &RollbackArguments) -> Result<ExitStatus, CliError> {
     let (operations, output) = (context.settings.open()?, &context.output);
-    let plan = operations.plan_rollback().await?;
+    let plan = operations.plan_rollback(RollbackTarget::Newest).await?;
     if !arguments.yes {
         output.confirm("rollback", operations.clock().now(), |layout| render_plan(&plan, layout), "Y")?;
     }
     // Refused when something was published since the plan was shown.
-    let report = operations.rollback(plan.publication.id).await?;
+    let options = RollbackOptions { set_hold: true, reason: None };
+    let report = operations.rollback(plan, options).await?;
     output.report(&report, operations.clock().now(), |layout| render(&report, layout))?;
     Ok(ExitStatus::Done)
 }
@@ -61,9 +63,12 @@ fn switches(entities: &[SwitchReport], layout: &Layout) -> String {
 }
 
 fn render_plan(plan: &RollbackPlan, layout: &Layout) -> String {
-    let mut head = vec![format!("would take back {}", publication(&plan.publication, layout))];
-    if plan.publication.kind == PublicationKind::Rollback {
-        head.push("that was itself a rollback, so what it took away comes back".to_owned());
+    let mut head = Vec::new();
+    if let Some(undone) = &plan.publication {
+        head.push(format!("would take back {}", publication(undone, layout)));
+        if undone.kind == PublicationKind::Rollback {
+            head.push("that was itself a rollback, so what it took away comes back".to_owned());
+        }
     }
     if let Some(at) = plan.backup_published_at {
         head.push(format!("what comes back was published {}, {}", text::age(at, layout.now), text::time(at)));
@@ -89,12 +94,21 @@ mod tests {
     use super::*;
     use crate::{
         entity::Entity,
-        report::{DiffCounts, Operator, PublicationReport},
+        report::{DiffCounts, HoldEffect, Operator, PublicationReport},
     };
 
     fn made(kind: PublicationKind, undoes: Option<i64>) -> PublicationReport {
         let operator = Operator { user: "ana".into(), host: "box".into(), pid: 1 };
-        PublicationReport { id: 4, kind, run: Some(7), undoes, published_at: Timestamp::UNIX_EPOCH, operator }
+        PublicationReport {
+            id: 4,
+            kind,
+            run: Some(7),
+            undoes,
+            replay_of: None,
+            accepted: Vec::new(),
+            published_at: Timestamp::UNIX_EPOCH,
+            operator,
+        }
     }
 
     fn switched() -> Vec<SwitchReport> {
@@ -112,9 +126,13 @@ mod tests {
     fn the_plan_says_what_comes_back() {
         let layout = Layout::unlimited(Timestamp::from_second(300).unwrap());
         let plan = RollbackPlan {
-            publication: made(PublicationKind::Rollback, Some(3)),
+            target: RollbackTarget::Newest,
+            publication: Some(made(PublicationKind::Rollback, Some(3))),
+            newest: 4,
             entities: switched(),
             backup_published_at: Some(Timestamp::UNIX_EPOCH),
+            crossing: Vec::new(),
+            hold: HoldEffect::Kept,
         };
         assert_eq!(
             render_plan(&plan, &layout),
@@ -128,7 +146,7 @@ talents  v2 > v1        1,240       1,200  +0 -40 ~3
 
 "
         );
-        let of_run = RollbackPlan { publication: made(PublicationKind::Sync, None), ..plan };
+        let of_run = RollbackPlan { publication: Some(made(PublicationKind::Sync, None)), ..plan };
         let text = render_plan(&of_run, &layout);
         assert!(text.starts_with("would take back publication 4, made by run 7, by ana@box"), "{text}");
         assert!(!text.contains("itself"), "{text}");
@@ -139,6 +157,9 @@ talents  v2 > v1        1,240       1,200  +0 -40 ~3
         let report = RollbackReport {
             publication: PublicationReport { id: 5, ..made(PublicationKind::Rollback, Some(4)) },
             entities: switched(),
+            crossing: Vec::new(),
+            hold_effect: HoldEffect::Set,
+            hold: None,
             duration_ms: 4,
         };
         let text = render(&report, &Layout::unlimited(Timestamp::UNIX_EPOCH));

@@ -178,6 +178,9 @@ mod tests {
             operator: Operator { user: "ana".into(), host: "box".into(), pid: 1 },
             source: "http://blue".into(),
             publication: None,
+            scope: None,
+            dry_run: false,
+            replay_of: None,
             error: Some("boards: HTTP status 500".into()),
         }
     }
@@ -200,6 +203,7 @@ run  outcome  trigger  started                           took  publication  by, 
         let report = RunReport {
             run: summary(),
             entities: Vec::new(),
+            guards: Vec::new(),
             attempts: vec![AttemptReport {
                 endpoint: Endpoint::Boards,
                 attempt: 3,

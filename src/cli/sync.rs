@@ -13,7 +13,7 @@ use super::{
     table::{Column, Table, change, left, right, version},
 };
 use crate::{
-    ops::{OperationError, Operations},
+    ops::{OperationError, Operations, SyncOptions},
     report::{RunOutcome, RunSummary, StepOutcome, StepReport, SyncReport, Trigger},
     text,
 };
@@ -70,7 +70,9 @@ pub(super) async fn perform(
     let (sender, mut events) = mpsc::unbounded_channel();
     // A task of its own, so that a terminal or pipe that takes no more does not hold up the run.
     let operations_of_run = operations.clone();
-    let mut run = tokio::spawn(async move { operations_of_run.sync(Trigger::Cli, force, sender, cancel).await });
+    let mut run = tokio::spawn(async move {
+        operations_of_run.sync(SyncOptions { force, ..SyncOptions::full(Trigger::Cli) }, sender, cancel).await
+    });
     let mut draws = tokio::time::interval(DRAW_INTERVAL);
     draws.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told_of_signal = false;
@@ -248,9 +250,12 @@ mod tests {
             operator: Operator { user: "ana".into(), host: "box".into(), pid: 1 },
             source: "http://blue".into(),
             publication: (outcome == RunOutcome::Published).then_some(3),
+            scope: None,
+            dry_run: false,
+            replay_of: None,
             error: (outcome == RunOutcome::Failed).then(|| "boards: HTTP status 500 after 3 attempts\u{1b}[2J".into()),
         };
-        SyncReport { run, entities, guards: Vec::new() }
+        SyncReport { run, entities, guards: Vec::new(), hold: None, left_alone: Vec::new() }
     }
 
     #[test]

@@ -4,7 +4,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::message::{Effect, Message};
-use crate::{ops::Operations, report::Trigger};
+use crate::{
+    green::RollbackOptions,
+    ops::{Operations, SyncOptions},
+    report::{RollbackTarget, Trigger},
+};
 
 /// Runs that are read for the list.
 const RUNS: u64 = 100;
@@ -25,7 +29,7 @@ impl Executor {
     /// Begins to do `effect`. What concerns the screen itself is not for here.
     pub(super) fn execute(&mut self, effect: &Effect) {
         let operations = self.operations.clone();
-        match *effect {
+        match effect.clone() {
             Effect::LoadStatus => {
                 self.spawn(async move { Message::Status(said(operations.status().await.map(Box::new))) });
             }
@@ -37,10 +41,13 @@ impl Executor {
             Effect::Sync => self.sync(operations),
             Effect::Cancel => self.cancel.cancel(),
             Effect::PlanRollback => {
-                self.spawn(async move { Message::RollbackPlanned(said(operations.plan_rollback().await)) });
+                self.spawn(async move {
+                    Message::RollbackPlanned(said(operations.plan_rollback(RollbackTarget::Newest).await))
+                });
             }
-            Effect::Rollback(publication) => {
-                self.spawn(async move { Message::RolledBack(said(operations.rollback(publication).await)) });
+            Effect::Rollback(plan) => {
+                let options = RollbackOptions { set_hold: true, reason: None };
+                self.spawn(async move { Message::RolledBack(said(operations.rollback(*plan, options).await)) });
             }
             Effect::PlanCleanup => {
                 self.spawn(async move { Message::CleanupPlanned(said(operations.plan_cleanup().await)) });
@@ -68,7 +75,8 @@ impl Executor {
             }
         });
         tokio::spawn(async move {
-            let run = tokio::spawn(async move { operations.sync(Trigger::Console, false, events, cancel).await });
+            let run =
+                tokio::spawn(async move { operations.sync(SyncOptions::full(Trigger::Console), events, cancel).await });
             let answer = match run.await {
                 Ok(result) => said(result),
                 Err(panic) => Err(format!("the run ended with a defect in greenroom: {panic}; nothing was switched")),

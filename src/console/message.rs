@@ -8,8 +8,8 @@ use ratatui::crossterm::event::Event;
 use crate::{
     entity::Entity,
     report::{
-        CleanupReport, EntityDetail, PublicationId, RollbackPlan, RollbackReport, RunId, RunReport, RunSummary,
-        StatusReport, SyncReport,
+        CleanupReport, EntityDetail, RollbackPlan, RollbackReport, RunId, RunReport, RunSummary, StatusReport,
+        SyncReport,
     },
     sync::EventRecord,
 };
@@ -58,7 +58,7 @@ pub enum Message {
 }
 
 /// What the console asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Read the state of the database.
     LoadStatus,
@@ -74,8 +74,8 @@ pub enum Effect {
     Cancel,
     /// Find out what a rollback would do.
     PlanRollback,
-    /// Undo this publication, if it still is the newest.
-    Rollback(PublicationId),
+    /// Take back what was planned.
+    Rollback(Box<RollbackPlan>),
     /// Find out what a cleanup would do.
     PlanCleanup,
     /// Clean up.

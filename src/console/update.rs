@@ -356,12 +356,12 @@ fn overlay_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     }
     match top {
         Overlay::Rollback { plan, .. } => {
-            let (confirmed, publication) = (key.code == KeyCode::Char('Y'), plan.publication.id);
+            let (confirmed, plan) = (key.code == KeyCode::Char('Y'), plan.clone());
             model.overlays.pop();
             if confirmed {
                 model.in_flight = Some("rolling back");
                 model.say(Tone::Plain, "rolling back");
-                return vec![Effect::Rollback(publication)];
+                return vec![Effect::Rollback(plan)];
             }
             model.say(Tone::Plain, "nothing was switched");
         }
@@ -407,7 +407,7 @@ fn overlay_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
 /// What a rollback would do, in one sentence.
 #[must_use]
 pub fn describe_plan(plan: &RollbackPlan) -> String {
-    let publication = &plan.publication;
+    let Some(publication) = &plan.publication else { return "The named entities go back.".to_owned() };
     let made = match (publication.kind, publication.run, publication.undoes) {
         (PublicationKind::Rollback, _, Some(undoes)) => format!("a rollback of publication {undoes}"),
         (_, Some(run), _) => format!("run {run}"),

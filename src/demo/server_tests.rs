@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{DemoBlue, Pace, pace::Timing};
 use crate::{
-    blue::{BodySummary, Client, FetchError, SourceConfig},
+    blue::{Answer, BodySummary, Client, FetchError, SourceConfig, Validators},
     clock::Clock,
     entity::Endpoint,
     green::Database,
-    ops::Operations,
+    ops::{Operations, SyncOptions},
     report::{Operator, RunOutcome, StepOutcome, SyncReport, Trigger},
 };
 
@@ -21,10 +21,12 @@ fn client(blue: &DemoBlue) -> Client {
 }
 
 async fn fetch(client: &Client, endpoint: Endpoint, run: i64) -> Result<BodySummary, FetchError> {
-    let mut download = client.begin(endpoint, run, Instant::now() + Duration::from_secs(20)).await?;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let answer = client.begin(endpoint, run, &Validators::default(), deadline).await?;
+    let Answer::Body(mut download) = answer else { panic!("{answer:?}") };
     while download.next().await?.is_some() {}
     assert_eq!(download.progress().announced, Some(download.progress().bytes));
-    download.finish()
+    Ok(download.finish()?.0)
 }
 
 async fn fetch_all(client: &Client, run: i64) -> Vec<String> {
@@ -113,7 +115,7 @@ async fn syncs_publish_and_leave_something_unchanged() {
         .with_seams(Clock::system(), Arc::new(|| 0.5));
     let sync = async || {
         let (events, _told) = mpsc::unbounded_channel();
-        operations.sync(Trigger::Cli, false, events, CancellationToken::new()).await.unwrap()
+        operations.sync(SyncOptions::full(Trigger::Cli), events, CancellationToken::new()).await.unwrap()
     };
     let count =
         |report: &SyncReport, outcome| report.entities.iter().filter(|step| step.outcome == Some(outcome)).count();

@@ -1,17 +1,20 @@
 //! Rows that differ between two tables of one entity.
 
 use rusqlite::{Connection, Row, params, types::ValueRef};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     database::Database,
     error::{Doing, GreenError},
-    schema::version_table,
+    journal, load,
+    schema::{self, Place, version_table},
+    snapshot::SnapshotParts,
     sql::quoted,
     status,
 };
 use crate::{
-    entity::Entity,
-    report::{ColumnDiff, DiffCounts, DiffReport, EntityDiff, RowChange, RowDiff},
+    entity::{Entity, Harvest},
+    report::{ColumnDiff, DiffCounts, DiffReport, DiffSide, EntityDiff, RowChange, RowDiff, RunId, SnapshotId},
 };
 
 /// Columns that both tables have, `id` first; a backup made by an older greenroom may lack some.
@@ -41,46 +44,62 @@ fn differs(columns: &[&str]) -> String {
     if each.is_empty() { "0".to_owned() } else { format!("({each})") }
 }
 
-/// Counts the rows that differ from table `before` to table `after`.
-pub(super) fn counts(
+/// How two tables of one entity compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Comparison {
+    /// Rows that differ.
+    pub counts: DiffCounts,
+    /// Whether columns, rows and their order are the same, so that no reader could tell one from the other.
+    pub same: bool,
+}
+
+/// Compares table `before` with table `after`.
+pub(super) fn compare(
     connection: &Connection,
     entity: Entity,
     before: &str,
     after: &str,
-) -> Result<DiffCounts, GreenError> {
+) -> Result<Comparison, GreenError> {
     let columns = common_columns(connection, entity, before, after)?;
+    // Rows were inserted one after the other into empty tables, so their rowids are their places.
     let sql = format!(
         "SELECT count(*) FILTER (WHERE o.id IS NULL), count(*) FILTER (WHERE n.id IS NULL), \
-         count(*) FILTER (WHERE o.id = n.id AND {}) FROM {} AS o FULL OUTER JOIN {} AS n ON o.id = n.id",
+         count(*) FILTER (WHERE o.id = n.id AND {}), count(*) FILTER (WHERE o.rowid <> n.rowid) \
+         FROM {} AS o FULL OUTER JOIN {} AS n ON o.id = n.id",
         differs(&columns),
         quoted(before),
         quoted(after)
     );
     connection
-        .query_row(&sql, [], |row| Ok(DiffCounts { added: row.get(0)?, removed: row.get(1)?, changed: row.get(2)? }))
+        .query_row(&sql, [], |row| {
+            let counts = DiffCounts { added: row.get(0)?, removed: row.get(1)?, changed: row.get(2)? };
+            let moved: u64 = row.get(3)?;
+            let same = counts.is_empty() && moved == 0 && columns.len() == entity.table().columns.len();
+            Ok(Comparison { counts, same })
+        })
         .doing("comparing two versions")
 }
 
-/// The first `limit` rows that differ, removed and changed ones in the order of `before`, then added ones.
-pub(super) fn rows(
+/// Rows that differ, removed and changed ones in the order of `before`, then added ones; one `page` of them.
+fn rows(
     connection: &Connection,
     entity: Entity,
     before: &str,
     after: &str,
-    limit: u64,
+    page: Page,
 ) -> Result<Vec<RowDiff>, GreenError> {
     let doing = "comparing two versions";
     let columns = common_columns(connection, entity, before, after)?;
     let both = columns.iter().map(|name| format!("o.{0}, n.{0}", quoted(name))).collect::<Vec<_>>().join(", ");
     let sql = format!(
         "SELECT {both} FROM {} AS o FULL OUTER JOIN {} AS n ON o.id = n.id \
-         WHERE o.id IS NULL OR n.id IS NULL OR {} LIMIT ?1",
+         WHERE o.id IS NULL OR n.id IS NULL OR {} LIMIT ?1 OFFSET ?2",
         quoted(before),
         quoted(after),
         differs(&columns)
     );
     let mut statement = connection.prepare(&sql).doing(doing)?;
-    let rows = statement.query_map([limit], |row| row_diff(row, &columns)).doing(doing)?;
+    let rows = statement.query_map([page.limit, page.offset], |row| row_diff(row, &columns)).doing(doing)?;
     rows.collect::<rusqlite::Result<_>>().doing(doing)
 }
 
@@ -112,29 +131,152 @@ fn json(value: ValueRef<'_>) -> serde_json::Value {
     }
 }
 
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiffSubject {
+    /// From the backup to the live version.
+    Backup,
+    /// From the live version to what a run staged, be it published, held or prepared only.
+    Run(RunId),
+    /// From one snapshot of an endpoint to another.
+    Snapshots(SnapshotId, SnapshotId),
+}
+
+/// Which of the rows that differ are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// How many are left out first.
+    pub offset: u64,
+    /// How many are listed at most.
+    pub limit: u64,
+}
+
+/// Virtual machine steps between two looks at whether to stop; some ten microseconds.
+const STEPS_BETWEEN_LOOKS: i32 = 2_000;
+
+/// Puts the rows that `snapshot` makes of `entity` into a temporary table.
+///
+/// # Returns
+/// Its name.
+fn materialize(
+    database: &Database,
+    connection: &mut Connection,
+    entity: Entity,
+    snapshot: SnapshotId,
+    stop: &CancellationToken,
+) -> Result<String, GreenError> {
+    let doing = "preparing a snapshot for comparison";
+    let name = format!("{entity}_snapshot_{snapshot}");
+    let mut parts = SnapshotParts::open(database, snapshot)?;
+    if parts.endpoint() != entity.endpoint() {
+        let (what, id, command) = ("snapshot of this endpoint with number", snapshot, "history");
+        return Err(GreenError::NotFound { what, id, command });
+    }
+    load::open(connection, Place::Temporary, &name, entity, &snapshot.to_string())?;
+    let mut harvest = Harvest::new(&[entity]);
+    let transaction = connection.transaction().doing(doing)?;
+    let hand_over = |harvest: &mut Harvest| {
+        let (batches, ..) = harvest.take();
+        load::insert_into(&transaction, &|_| name.clone(), &batches)
+    };
+    let whole = parts.each_element(|element, place| {
+        entity.endpoint().transform(element, place, &mut harvest);
+        if harvest.weight() >= MATERIALIZED_AT_ONCE {
+            hand_over(&mut harvest)?;
+        }
+        Ok(!stop.is_cancelled())
+    })?;
+    hand_over(&mut harvest)?;
+    transaction.commit().doing(doing)?;
+    if whole { Ok(name) } else { Err(GreenError::Stopped) }
+}
+
+/// Bytes of rows that are inserted at once.
+const MATERIALIZED_AT_ONCE: usize = 1024 * 1024;
+
+/// What one entity is compared with what; `None` for the entities that the subject says nothing about.
+fn sides(connection: &Connection, entity: Entity, subject: DiffSubject) -> Result<Option<[DiffSide; 2]>, GreenError> {
+    let (active, backup) = status::metadata(connection, entity)?.unwrap_or_default();
+    Ok(match subject {
+        DiffSubject::Backup => Some([DiffSide::Version(backup), DiffSide::Version(active)]),
+        DiffSubject::Snapshots(from, to) => Some([DiffSide::Snapshot(from), DiffSide::Snapshot(to)]),
+        DiffSubject::Run(run) => {
+            let steps = journal::steps(connection, run)?;
+            let step = steps.into_iter().find(|step| step.entity == entity);
+            step.and_then(|step| step.snapshot)
+                .map(|snapshot| [DiffSide::Version(active), DiffSide::Snapshot(snapshot)])
+        }
+    })
+}
+
 impl Database {
-    /// Rows added, removed and changed from the backup to the live version of `entities`, and with `rows` the first so many
-    /// of them for each entity. Takes about 2 s at a million rows.
+    /// Rows added, removed and changed in `entities`, and with `page` the rows themselves. Entities that `subject` says
+    /// nothing about are left out. Takes about 2 s at a million rows between versions, and some seconds more for each million
+    /// rows that have to be made from a snapshot. `stop` ends it early.
     ///
     /// # Errors
-    /// When the database cannot be read.
-    pub fn diff(&self, entities: &[Entity], rows: Option<u64>) -> Result<DiffReport, GreenError> {
+    /// When the database cannot be read, a run or snapshot is not there, or [`GreenError::Stopped`].
+    pub fn diff(
+        &self,
+        subject: DiffSubject,
+        entities: &[Entity],
+        page: Option<Page>,
+        stop: &CancellationToken,
+    ) -> Result<DiffReport, GreenError> {
         let mut connection = self.reader()?;
-        let transaction = connection.transaction().doing("comparing two versions")?;
+        let stopped = stop.clone();
+        connection
+            .progress_handler(STEPS_BETWEEN_LOOKS, Some(move || stopped.is_cancelled()))
+            .doing("setting up the database connection")?;
+        if let DiffSubject::Run(run) = subject {
+            journal::run(&connection, run)?;
+        }
         let mut compared = Vec::new();
         for entity in entities.iter().copied() {
-            let (active, backup) = status::metadata(&transaction, entity)?.unwrap_or_default();
-            let mut diff =
-                EntityDiff { entity, active_version: active, backup_version: backup, counts: None, rows: None };
-            if active != 0 && backup != 0 {
-                let (before, after) = (version_table(entity, backup), version_table(entity, active));
-                diff.counts = Some(counts(&transaction, entity, &before, &after)?);
-                if let Some(limit) = rows {
-                    diff.rows = Some(self::rows(&transaction, entity, &before, &after, limit)?);
-                }
+            if let Some(sides) = sides(&connection, entity, subject)? {
+                compared.push(self.compare_sides(&mut connection, entity, sides, page, stop)?);
             }
-            compared.push(diff);
         }
         Ok(DiffReport { entities: compared })
+    }
+
+    fn compare_sides(
+        &self,
+        connection: &mut Connection,
+        entity: Entity,
+        [from, to]: [DiffSide; 2],
+        page: Option<Page>,
+        stop: &CancellationToken,
+    ) -> Result<EntityDiff, GreenError> {
+        let mut made = |side| match side {
+            DiffSide::Version(0) => Ok(None),
+            DiffSide::Version(version) => Ok(Some(version_table(entity, version))),
+            DiffSide::Snapshot(snapshot) => materialize(self, connection, entity, snapshot, stop).map(Some),
+        };
+        // One snapshot against itself needs its table once only.
+        let before = made(from)?;
+        let after = if from == to { before.clone() } else { made(to)? };
+        let transaction = connection.transaction().doing("comparing two versions")?;
+        let (active_version, backup_version) = status::metadata(&transaction, entity)?.unwrap_or_default();
+        let mut diff = EntityDiff { entity, active_version, backup_version, from, to, counts: None, rows: None };
+        if let (Some(before), Some(after)) = (&before, &after) {
+            diff.counts = Some(compare(&transaction, entity, before, after)?.counts);
+            if let Some(page) = page {
+                diff.rows = Some(rows(&transaction, entity, before, after, page)?);
+            }
+        } else if let (None, Some(after)) = (&before, &after)
+            && matches!(to, DiffSide::Snapshot(_))
+        {
+            // Nothing is live yet: all of it is new.
+            let added = schema::count(&transaction, after)?;
+            diff.counts = Some(DiffCounts { added, ..DiffCounts::default() });
+        }
+        drop(transaction);
+        for (side, table) in [(from, before), (to, after)] {
+            if let (DiffSide::Snapshot(_), Some(table)) = (side, table) {
+                schema::drop_table(connection, &table)?;
+            }
+        }
+        Ok(diff)
     }
 }

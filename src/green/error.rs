@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
 
-use crate::report::{PublicationId, RunSummary};
+use crate::report::{HoldReport, PublicationId, RunSummary};
 
 /// An error of the target.
 #[derive(Debug, thiserror::Error)]
@@ -137,6 +137,37 @@ pub enum GreenError {
     /// The run was cancelled before its publish.
     #[error("cancelled before its publish; nothing was switched")]
     Cancelled,
+    /// The hold keeps runs from publishing.
+    #[error("{hold} (since {}); nothing was switched. `greenroom publish RUN --release` publishes it and releases the hold", .hold.since)]
+    Held {
+        /// The hold.
+        hold: Box<HoldReport>,
+    },
+    /// A publication of which some entities were switched again.
+    #[error(
+        "publication {publication} cannot be taken back as a whole, {entity} was switched by publication {since} after it; take that one back first, name the entities to roll back, or go back with `greenroom rollback --to RUN`"
+    )]
+    SwitchedSince {
+        /// The publication.
+        publication: PublicationId,
+        /// One of its entities.
+        entity: &'static str,
+        /// What switched it.
+        since: PublicationId,
+    },
+    /// A run whose snapshots cannot be published.
+    #[error("run {run} {why}; {}", listed(.possible))]
+    NotReplayable {
+        /// The run.
+        run: i64,
+        /// Why not.
+        why: String,
+        /// The runs for which it can be done, newest first.
+        possible: Vec<i64>,
+    },
+    /// A comparison that was told to stop.
+    #[error("stopped before it was done")]
+    Stopped,
     /// Nothing was ever published, or only once.
     #[error("there is nothing to go back to: {why}")]
     NothingToRollBack {
@@ -184,6 +215,14 @@ pub enum GreenError {
     WriterGone,
 }
 
+fn listed(runs: &[i64]) -> String {
+    if runs.is_empty() {
+        return "there is no other run for which it can be done".to_owned();
+    }
+    let runs: Vec<_> = runs.iter().map(ToString::to_string).collect();
+    format!("it can be done with run {}", runs.join(", "))
+}
+
 fn number(publication: Option<PublicationId>) -> String {
     publication.map_or_else(|| "none".to_owned(), |id| id.to_string())
 }
@@ -206,6 +245,7 @@ impl GreenError {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { doing },
             Some(ErrorCode::DiskFull) => Self::Full { doing },
             Some(ErrorCode::ReadOnly) => Self::ReadOnly { doing },
+            Some(ErrorCode::OperationInterrupted) => Self::Stopped,
             Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt { doing },
             _ => Self::Sql { doing, source },
         }

@@ -9,8 +9,12 @@ use super::{
     sql::{Millis, diff_counts, operator, optional_time, optional_word, time, word},
     status,
 };
-use crate::report::{
-    AttemptReport, Operator, PublicationId, RunId, RunOutcome, RunReport, RunSummary, StepOutcome, StepReport, Trigger,
+use crate::{
+    entity::Entity,
+    report::{
+        AttemptReport, Guard, GuardReport, Operator, PublicationId, RunId, RunOutcome, RunReport, RunSummary,
+        StepOutcome, StepReport, Trigger,
+    },
 };
 
 /// Entries of the quarantine that are read with a run: all that are kept, of both kinds and ten entities.
@@ -25,6 +29,12 @@ pub struct RunStart {
     pub source: String,
     /// Who started it.
     pub operator: Operator,
+    /// The entities that it is about; `None` for all.
+    pub scope: Option<Vec<Entity>>,
+    /// Whether it is to stop before the publish.
+    pub dry_run: bool,
+    /// The run whose snapshots a replay takes.
+    pub replay_of: Option<RunId>,
     /// When.
     pub at: Timestamp,
 }
@@ -55,6 +65,8 @@ pub struct RunEnd {
     pub at: Timestamp,
     /// All its steps.
     pub steps: Vec<StepReport>,
+    /// Guards that tripped.
+    pub guards: Vec<GuardReport>,
     /// Its last event.
     pub event: JournalEntry,
 }
@@ -66,7 +78,7 @@ pub(super) fn begin(connection: &Connection, start: &RunStart) -> Result<(RunId,
     connection
         .execute(
             "INSERT INTO sync_runs (trigger_kind, source, operator_user, operator_host, operator_pid, base_publication, \
-             started_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+             scope, dry_run, replay_of, started_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             params![
                 start.trigger.word(),
                 start.source,
@@ -74,11 +86,19 @@ pub(super) fn begin(connection: &Connection, start: &RunStart) -> Result<(RunId,
                 start.operator.host,
                 start.operator.pid,
                 base,
+                start.scope.as_deref().map(names),
+                start.dry_run,
+                start.replay_of,
                 Millis(start.at)
             ],
         )
         .doing(doing)?;
     Ok((connection.last_insert_rowid(), base))
+}
+
+/// Names joined by commas.
+fn names(entities: &[Entity]) -> String {
+    entities.iter().map(|entity| entity.name()).collect::<Vec<_>>().join(",")
 }
 
 /// Writes down one event.
@@ -126,6 +146,7 @@ pub(super) fn end(connection: &mut Connection, run: RunId, end: &RunEnd) -> Resu
         )
         .doing(doing)?;
     write_steps(&transaction, run, &end.steps)?;
+    write_guards(&transaction, GuardsOf::Run(run), &end.guards)?;
     insert_event(&transaction, run, &end.event)?;
     transaction.execute("DELETE FROM sync_events WHERE run_id = ?1 AND passing", [run]).doing(doing)?;
     transaction.commit().doing(doing)
@@ -168,6 +189,62 @@ pub(super) fn write_steps(connection: &Connection, run: RunId, steps: &[StepRepo
     Ok(())
 }
 
+/// Whose guards are written down or read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum GuardsOf {
+    /// Those that tripped in a run.
+    Run(RunId),
+    /// Those that were accepted with a publication.
+    Publication(PublicationId),
+}
+
+impl GuardsOf {
+    const fn place(self) -> (&'static str, &'static str, i64) {
+        match self {
+            Self::Run(run) => ("sync_guards", "run_id", run),
+            Self::Publication(publication) => ("sync_publication_guards", "publication_id", publication),
+        }
+    }
+}
+
+/// Writes down guards that tripped.
+pub(super) fn write_guards(connection: &Connection, of: GuardsOf, guards: &[GuardReport]) -> Result<(), GreenError> {
+    let (table, key, id) = of.place();
+    let sql = format!(
+        "INSERT INTO {table} ({key}, guard, entity, column_name, limit_value, value, message, accepted) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+    );
+    for guard in guards {
+        let GuardReport { guard, entity, column, limit, value, message, accepted } = guard;
+        connection
+            .execute(&sql, params![id, guard.word(), entity.name(), column, limit, value, message, accepted])
+            .doing("recording the guards")?;
+    }
+    Ok(())
+}
+
+/// Guards that were written down.
+pub(super) fn guards(connection: &Connection, of: GuardsOf) -> Result<Vec<GuardReport>, GreenError> {
+    let doing = "reading the guards";
+    let (table, key, id) = of.place();
+    let sql = format!("SELECT * FROM {table} WHERE {key} = ?1 ORDER BY id");
+    let mut statement = connection.prepare(&sql).doing(doing)?;
+    let guards = statement
+        .query_map([id], |row| {
+            Ok(GuardReport {
+                guard: word(row, "guard", Guard::from_word)?,
+                entity: word(row, "entity", |name| name.parse().ok())?,
+                column: row.get("column_name")?,
+                limit: row.get("limit_value")?,
+                value: row.get("value")?,
+                message: row.get("message")?,
+                accepted: row.get("accepted")?,
+            })
+        })
+        .doing(doing)?;
+    guards.collect::<rusqlite::Result<_>>().doing(doing)
+}
+
 /// Marks runs without an outcome as interrupted; to be called by the owner of the run lock only.
 pub(super) fn interrupt_dead(connection: &Connection, at: Timestamp) -> Result<Vec<RunId>, GreenError> {
     let doing = "recording that a run was interrupted";
@@ -196,6 +273,9 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
         operator: operator(row)?,
         source: row.get("source")?,
         publication: row.get("publication")?,
+        scope: optional_word(row, "scope", |names| names.split(',').map(|name| name.parse().ok()).collect())?,
+        dry_run: row.get("dry_run")?,
+        replay_of: row.get("replay_of")?,
         error: row.get("error")?,
     })
 }
@@ -229,15 +309,22 @@ pub(super) fn unfinished(connection: &Connection) -> Result<Option<RunSummary>, 
 pub(super) fn report(connection: &Connection, id: RunId) -> Result<RunReport, GreenError> {
     let doing = "reading a run";
     let run = run(connection, id)?;
-    let mut statement = connection.prepare("SELECT * FROM sync_steps WHERE run_id = ?1").doing(doing)?;
-    let steps = statement.query_map([id], step).doing(doing)?;
-    let mut entities: Vec<StepReport> = steps.collect::<rusqlite::Result<_>>().doing(doing)?;
-    entities.sort_by_key(|step| step.entity);
     let mut statement = connection.prepare("SELECT * FROM sync_attempts WHERE run_id = ?1 ORDER BY id").doing(doing)?;
     let attempts = statement.query_map([id], attempt).doing(doing)?;
     let attempts = attempts.collect::<rusqlite::Result<_>>().doing(doing)?;
     let quarantine = quarantine::list(connection, id, QUARANTINE_READ)?;
-    Ok(RunReport { run, entities, attempts, quarantine })
+    let guards = guards(connection, GuardsOf::Run(id))?;
+    Ok(RunReport { run, entities: steps(connection, id)?, guards, attempts, quarantine })
+}
+
+/// The steps of a run, in the order of [`Entity::ALL`].
+pub(super) fn steps(connection: &Connection, run: RunId) -> Result<Vec<StepReport>, GreenError> {
+    let doing = "reading the steps of a run";
+    let mut statement = connection.prepare("SELECT * FROM sync_steps WHERE run_id = ?1").doing(doing)?;
+    let steps = statement.query_map([run], step).doing(doing)?;
+    let mut steps: Vec<StepReport> = steps.collect::<rusqlite::Result<_>>().doing(doing)?;
+    steps.sort_by_key(|step| step.entity);
+    Ok(steps)
 }
 
 /// A row of `sync_steps`.
@@ -279,7 +366,8 @@ const OLD_RUNS: &str = "WITH newest AS (SELECT max(publication_id) AS id, entity
          ON switch.publication_id = newest.id AND switch.entity = newest.entity) \
      SELECT id FROM sync_runs WHERE outcome IS NOT NULL \
      AND id NOT IN (SELECT id FROM sync_runs ORDER BY id DESC LIMIT ?1) \
-     AND id NOT IN (SELECT to_run FROM used WHERE to_run IS NOT NULL UNION SELECT from_run FROM used WHERE from_run IS NOT NULL)";
+     AND id NOT IN (SELECT to_run FROM used WHERE to_run IS NOT NULL UNION SELECT from_run FROM used WHERE from_run IS NOT NULL \
+         UNION SELECT run_id FROM sync_same_rows)";
 
 /// How many runs [`remove_old`] would remove.
 pub(super) fn count_old(connection: &Connection, keep: u64) -> Result<u64, GreenError> {

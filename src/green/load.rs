@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior, params_from_iter};
 
 use super::{
     error::{Doing, GreenError},
-    schema,
+    schema::{self, Place},
     sql::{quoted, quoted_list},
 };
 use crate::{
@@ -14,13 +14,19 @@ use crate::{
     report::RunId,
 };
 
-/// Creates the empty shadow table of `entity`, with the indexes that keep out duplicates which the primary key cannot see.
-pub(super) fn open(connection: &Connection, entity: Entity, run: RunId) -> Result<(), GreenError> {
-    let name = schema::shadow_table(entity, run);
+/// Creates an empty table for rows of `entity`, with the indexes that keep out duplicates which the primary key cannot see.
+/// Index names end in `suffix`.
+pub(super) fn open(
+    connection: &Connection,
+    place: Place,
+    name: &str,
+    entity: Entity,
+    suffix: &str,
+) -> Result<(), GreenError> {
     let table = entity.table();
-    schema::create(connection, &name, table)?;
+    schema::create(connection, place, name, table)?;
     for index in table.indexes.iter().filter(|index| table.can_collide(index)) {
-        schema::create_index(connection, &name, index, &run.to_string(), entity)?;
+        schema::create_index(connection, place, name, index, suffix, entity)?;
     }
     Ok(())
 }
@@ -35,20 +41,32 @@ pub(super) fn insert(
 ) -> Result<BTreeMap<Entity, u64>, GreenError> {
     let doing = "loading rows";
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
+    let duplicates = insert_into(&transaction, &|entity| schema::shadow_table(entity, run), batches)?;
+    transaction.commit().doing(doing)?;
+    Ok(duplicates)
+}
+
+/// As [`insert`], into the table that `table_of` names, in a transaction of the caller's.
+pub(super) fn insert_into(
+    connection: &Connection,
+    table_of: &dyn Fn(Entity) -> String,
+    batches: &[Batch],
+) -> Result<BTreeMap<Entity, u64>, GreenError> {
+    let doing = "loading rows";
     let mut duplicates = BTreeMap::new();
     for batch in batches {
         let table = batch.entity.table();
-        let shadow = quoted(&schema::shadow_table(batch.entity, run));
+        let shadow = quoted(&table_of(batch.entity));
         let columns = quoted_list(table.columns.iter().map(|column| column.name));
         let places = (1..=table.columns.len()).map(|place| format!("?{place}")).collect::<Vec<_>>();
         let insert = format!("INSERT INTO {shadow} ({columns}) VALUES ({}) ON CONFLICT DO NOTHING", places.join(", "));
         let assignments = table.columns.iter().zip(&places).skip(1);
         let assignments = assignments.map(|(column, place)| format!("{} = {place}", quoted(column.name)));
         let update = format!("UPDATE {shadow} SET {} WHERE id = ?1", assignments.collect::<Vec<_>>().join(", "));
-        let mut insert = transaction.prepare_cached(&insert).doing(doing)?;
+        let mut insert = connection.prepare_cached(&insert).doing(doing)?;
         let mut update = match table.on_duplicate {
             OnDuplicate::FirstStays => None,
-            OnDuplicate::LastWins => Some(transaction.prepare_cached(&update).doing(doing)?),
+            OnDuplicate::LastWins => Some(connection.prepare_cached(&update).doing(doing)?),
         };
         for row in batch.rows() {
             if insert.execute(params_from_iter(row)).doing(doing)? == 0 {
@@ -59,7 +77,6 @@ pub(super) fn insert(
             }
         }
     }
-    transaction.commit().doing(doing)?;
     Ok(duplicates)
 }
 
@@ -68,7 +85,7 @@ pub(super) fn seal(connection: &Connection, entity: Entity, run: RunId) -> Resul
     let name = schema::shadow_table(entity, run);
     let table = entity.table();
     for index in table.indexes.iter().filter(|index| !table.can_collide(index)) {
-        schema::create_index(connection, &name, index, &run.to_string(), entity)?;
+        schema::create_index(connection, Place::Main, &name, index, &run.to_string(), entity)?;
     }
     schema::count(connection, &name)
 }

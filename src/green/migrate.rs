@@ -10,7 +10,8 @@ use super::{
 };
 
 /// Each migration in its order; `PRAGMA user_version` holds the number of the last one applied.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_bookkeeping.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../../migrations/0001_bookkeeping.sql"), include_str!("../../migrations/0002_guards.sql")];
 
 /// The version that this program writes.
 pub(super) fn known_version() -> i64 {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{
     error::{Doing, GreenError},
-    journal,
+    hold, journal,
     schema::{self, version_table},
     sql::Millis,
     status::{self, Origin},
@@ -13,8 +13,8 @@ use super::{
 use crate::{
     entity::{Entity, MAPPING_VERSION},
     report::{
-        DiffCounts, Operator, PublicationId, PublicationKind, PublicationReport, RunId, RunOutcome, SnapshotId,
-        StepOutcome, StepReport, SwitchReport,
+        DiffCounts, GuardReport, HoldReport, Operator, PublicationId, PublicationKind, PublicationReport, RunId,
+        RunOutcome, SnapshotId, StepOutcome, StepReport, SwitchReport,
     },
 };
 
@@ -34,42 +34,80 @@ pub struct Prepared {
 }
 
 /// What a publish or a rollback did.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Publication {
     /// The publication.
     pub report: PublicationReport,
     /// What it switched.
     pub switches: Vec<SwitchReport>,
+    /// The hold that was released with it.
+    pub hold_released: Option<HoldReport>,
 }
 
-/// Switches all of `prepared` to the tables that `run` loaded, and records the run with its `steps` as published.
+/// What a publish does with the hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HoldRule {
+    /// It stops the publish.
+    Obey,
+    /// It is released with the publish.
+    Release,
+    /// The publish goes through and sets the hold with this reason, unless one is in force.
+    Set(String),
+    /// The publish goes through and leaves the hold as it is.
+    Ignore,
+}
+
+/// All that goes into a publish.
+#[derive(Clone, Debug)]
+pub struct PublishOrder {
+    /// The entities to switch.
+    pub prepared: Vec<Prepared>,
+    /// All steps of the run.
+    pub steps: Vec<StepReport>,
+    /// Guards that tripped and were accepted.
+    pub accepted: Vec<GuardReport>,
+    /// What the publication is.
+    pub kind: PublicationKind,
+    /// The run whose snapshots were taken, for a replay.
+    pub replay_of: Option<RunId>,
+    /// What becomes of the hold.
+    pub hold: HoldRule,
+    /// What stays behind in a partial publish.
+    pub left_behind: Option<String>,
+    /// Who publishes.
+    pub operator: Operator,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Switches all prepared entities to the tables that `run` loaded, and records the run with its steps as published.
 ///
 /// # Errors
-/// [`GreenError::TakenOver`] when the run has an outcome already, [`GreenError::Moved`] when something was published since
-/// it began. On any error nothing was switched.
+/// [`GreenError::TakenOver`] when the run has an outcome already, [`GreenError::Held`] when the hold is set,
+/// [`GreenError::Moved`] when something was published since it began. On any error nothing was switched.
 pub(super) fn publish(
     connection: &mut Connection,
     run: RunId,
-    prepared: &[Prepared],
-    steps: &[StepReport],
-    operator: &Operator,
-    at: Timestamp,
+    order: &PublishOrder,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Publication, GreenError> {
     let doing = "publishing";
+    let at = order.at;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
     // Waiting for the write lock may have taken a while.
     if cancelled() {
         return Err(GreenError::Cancelled);
     }
-    check_may_publish(&transaction, run)?;
+    check_may_publish(&transaction, run, order)?;
     // The process may be gone the moment after: what the steps became is part of the publish.
-    journal::write_steps(&transaction, run, steps)?;
-    let kind = PublicationKind::Sync;
-    let report = insert_publication(&transaction, kind, Some(run), None, operator, at)?;
+    journal::write_steps(&transaction, run, &order.steps)?;
+    let made = Made { kind: order.kind, run: Some(run), undoes: None, replay_of: order.replay_of };
+    let mut report = insert_publication(&transaction, made, &order.operator, at)?;
+    journal::write_guards(&transaction, journal::GuardsOf::Publication(report.id), &order.accepted)?;
+    report.accepted.clone_from(&order.accepted);
     let origin = Origin { run: Some(run), snapshot: None, mapping: Some(MAPPING_VERSION), made_at: Some(at) };
     let mut switches = Vec::new();
-    for new in prepared {
+    for new in &order.prepared {
         let entity = new.entity;
         let live = status::live(&transaction, entity)?;
         // Should view and metadata ever disagree, visitors see the view: the other version is the one to replace.
@@ -102,17 +140,25 @@ pub(super) fn publish(
             .doing(doing)?;
         switches.push(switch);
     }
+    let hold_released = match &order.hold {
+        HoldRule::Release => hold::release(&transaction, &order.operator, at)?,
+        HoldRule::Set(reason) => {
+            hold::set(&transaction, reason, Some(report.id), &order.operator, at)?;
+            None
+        }
+        HoldRule::Obey | HoldRule::Ignore => None,
+    };
     transaction
         .execute(
-            "UPDATE sync_runs SET outcome = ?2, finished_at = ?3, publication = ?4 WHERE id = ?1",
-            params![run, RunOutcome::Published.word(), Millis(at), report.id],
+            "UPDATE sync_runs SET outcome = ?2, finished_at = ?3, publication = ?4, error = ?5 WHERE id = ?1",
+            params![run, RunOutcome::Published.word(), Millis(at), report.id, order.left_behind],
         )
         .doing(doing)?;
     transaction.commit().doing(doing)?;
-    Ok(Publication { report, switches })
+    Ok(Publication { report, switches, hold_released })
 }
 
-fn check_may_publish(connection: &Connection, run: RunId) -> Result<(), GreenError> {
+fn check_may_publish(connection: &Connection, run: RunId, order: &PublishOrder) -> Result<(), GreenError> {
     let found: Option<(Option<String>, Option<PublicationId>)> = connection
         .query_row("SELECT outcome, base_publication FROM sync_runs WHERE id = ?1", [run], |row| {
             Ok((row.get(0)?, row.get(1)?))
@@ -120,6 +166,10 @@ fn check_may_publish(connection: &Connection, run: RunId) -> Result<(), GreenErr
         .optional()
         .doing("checking the run before publishing")?;
     let Some((None, expected)) = found else { return Err(GreenError::TakenOver { run }) };
+    // Before the check for newer publications: after a rollback both are so, and the hold is what it says.
+    if let (HoldRule::Obey, Some(hold)) = (&order.hold, hold::in_force(connection)?) {
+        return Err(GreenError::Held { hold: Box::new(hold) });
+    }
     check_newest(connection, expected)
 }
 
@@ -129,24 +179,33 @@ pub(super) fn check_newest(connection: &Connection, expected: Option<Publication
     if newest == expected { Ok(()) } else { Err(GreenError::Moved { newest, expected }) }
 }
 
+/// What a publication is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Made {
+    pub(super) kind: PublicationKind,
+    pub(super) run: Option<RunId>,
+    pub(super) undoes: Option<PublicationId>,
+    pub(super) replay_of: Option<RunId>,
+}
+
 /// Writes down a publication.
 pub(super) fn insert_publication(
     connection: &Connection,
-    kind: PublicationKind,
-    run: Option<RunId>,
-    undoes: Option<PublicationId>,
+    made: Made,
     operator: &Operator,
     at: Timestamp,
 ) -> Result<PublicationReport, GreenError> {
+    let Made { kind, run, undoes, replay_of } = made;
     connection
         .execute(
-            "INSERT INTO sync_publications (kind, run_id, undoes, operator_user, operator_host, operator_pid, published_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            params![kind.word(), run, undoes, operator.user, operator.host, operator.pid, Millis(at)],
+            "INSERT INTO sync_publications (kind, run_id, undoes, replay_of, operator_user, operator_host, operator_pid, \
+             published_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![kind.word(), run, undoes, replay_of, operator.user, operator.host, operator.pid, Millis(at)],
         )
         .doing("recording a publication")?;
     let id = connection.last_insert_rowid();
-    Ok(PublicationReport { id, kind, run, undoes, published_at: at, operator: operator.clone() })
+    let (operator, accepted) = (operator.clone(), Vec::new());
+    Ok(PublicationReport { id, kind, run, undoes, replay_of, accepted, published_at: at, operator })
 }
 
 /// Writes down what a publication switched.

@@ -1,17 +1,20 @@
 //! Records that could not become rows, and values that were left out of rows.
 
-use rusqlite::{Connection, ToSql, params};
+use jiff::Timestamp;
+use rusqlite::{Connection, Row, ToSql, params};
 
 use super::{
+    database::Database,
     error::{Doing, GreenError},
-    sql::word,
+    journal,
+    sql::{Millis, time, word},
 };
 use crate::{
     entity::{
         Endpoint, Entity, Position,
         harvest::{NotedValue, Quarantined},
     },
-    report::{QuarantineReport, RunId, SnapshotId},
+    report::{QuarantineList, QuarantineRecord, QuarantineReport, RunId, SnapshotId},
 };
 
 /// Entries of one kind that are kept for an entity and run. The rest is counted; the snapshot holds the records anyway.
@@ -110,4 +113,150 @@ fn select(
         })
         .doing(doing)?;
     rows.collect::<rusqlite::Result<_>>().doing(doing)
+}
+
+/// Identity of a record through the runs, whatever its place in the body.
+fn fingerprint(entity: &str, column: Option<&str>, reason: &str, body: &str) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    for part in [entity, column.unwrap_or_default(), reason, body] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().into()
+}
+
+/// Takes note of what `run` met in `entity`: the records that the load of `loaded` kept, be that `run` itself or the earlier
+/// run whose body came again.
+///
+/// What was met before and not this time is gone since `run`, unless there were too many to keep all.
+pub(super) fn observe(
+    connection: &Connection,
+    run: RunId,
+    entity: Entity,
+    loaded: RunId,
+    at: Timestamp,
+) -> Result<(), GreenError> {
+    let doing = "keeping account of the quarantine";
+    let (records, notes): (u64, u64) = connection
+        .query_row(
+            "SELECT count(*) FILTER (WHERE column_name IS NULL), count(column_name) FROM sync_quarantine \
+             WHERE run_id = ?1 AND entity = ?2",
+            params![loaded, entity.name()],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .doing(doing)?;
+    let kept_all = records < KEPT && notes < KEPT;
+    let mut select = connection
+        .prepare_cached(
+            "SELECT endpoint, column_name, reason, body FROM sync_quarantine WHERE run_id = ?1 AND entity = ?2",
+        )
+        .doing(doing)?;
+    let mut upsert = connection
+        .prepare_cached(
+            "INSERT INTO sync_quarantine_records (hash, endpoint, entity, column_name, reason, body, first_run, first_at, \
+             last_run, last_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?7, ?8) \
+             ON CONFLICT (hash) DO UPDATE SET last_run = ?7, last_at = ?8, gone_run = NULL",
+        )
+        .doing(doing)?;
+    let mut rows = select.query(params![loaded, entity.name()]).doing(doing)?;
+    while let Some(row) = rows.next().doing(doing)? {
+        let read = || -> rusqlite::Result<(String, Option<String>, String, String)> {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        };
+        let (endpoint, column, reason, body) = read().doing(doing)?;
+        let hash = fingerprint(entity.name(), column.as_deref(), &reason, &body);
+        upsert.execute(params![hash, endpoint, entity.name(), column, reason, body, run, Millis(at)]).doing(doing)?;
+    }
+    if kept_all {
+        connection
+            .execute(
+                "UPDATE sync_quarantine_records SET gone_run = ?1 WHERE entity = ?2 AND gone_run IS NULL AND last_run < ?1",
+                params![run, entity.name()],
+            )
+            .doing(doing)?;
+    }
+    Ok(())
+}
+
+/// Forgets records that are gone since a run that is itself forgotten.
+pub(super) fn forget_gone(connection: &Connection) -> Result<(), GreenError> {
+    connection
+        .execute(
+            "DELETE FROM sync_quarantine_records WHERE gone_run IS NOT NULL AND gone_run NOT IN (SELECT id FROM sync_runs)",
+            [],
+        )
+        .doing("forgetting old quarantined records")?;
+    Ok(())
+}
+
+/// Which quarantined records are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QuarantineQuery {
+    /// Of these entities; of all when there are none.
+    pub entities: Vec<Entity>,
+    /// What this run met; otherwise what the newest run met.
+    pub run: Option<RunId>,
+    /// Also what the source does not send any more; without meaning for the records of one run.
+    pub gone: bool,
+    /// How many at most.
+    pub limit: u64,
+}
+
+impl Database {
+    /// Quarantined records and notes with the runs that met them first and last, records before notes.
+    ///
+    /// # Errors
+    /// When the database cannot be read or there is no such run.
+    pub fn quarantine(&self, query: &QuarantineQuery) -> Result<QuarantineList, GreenError> {
+        let doing = "reading the quarantine";
+        let mut connection = self.reader()?;
+        let transaction = connection.transaction().doing(doing)?;
+        let names: Vec<_> = query.entities.iter().map(|entity| format!("'{}'", entity.name())).collect();
+        let of_entities =
+            if names.is_empty() { String::new() } else { format!(" AND entity IN ({})", names.join(", ")) };
+        let records = match query.run {
+            None => {
+                let gone = if query.gone { "" } else { " AND gone_run IS NULL" };
+                format!(
+                    "SELECT *, NULL AS record, NULL AS item FROM sync_quarantine_records WHERE 1{gone}{of_entities} \
+                     ORDER BY gone_run IS NOT NULL, column_name IS NOT NULL, entity, first_run, hash"
+                )
+            }
+            Some(run) => {
+                journal::run(&transaction, run)?;
+                format!(
+                    "SELECT q.endpoint, q.entity, q.column_name, q.reason, q.body, q.record, q.item, \
+                     coalesce(r.first_run, q.run_id) AS first_run, coalesce(r.first_at, s.started_at) AS first_at, \
+                     coalesce(r.last_run, q.run_id) AS last_run, coalesce(r.last_at, s.started_at) AS last_at, r.gone_run \
+                     FROM (SELECT * FROM sync_quarantine WHERE run_id = {run}{of_entities}) AS q \
+                     JOIN sync_runs AS s ON s.id = q.run_id LEFT JOIN sync_quarantine_records AS r ON r.entity = q.entity \
+                     AND r.column_name IS q.column_name AND r.reason = q.reason AND r.body = q.body \
+                     ORDER BY q.column_name IS NOT NULL, q.id"
+                )
+            }
+        };
+        let total =
+            transaction.query_row(&format!("SELECT count(*) FROM ({records})"), [], |row| row.get(0)).doing(doing)?;
+        let mut statement = transaction.prepare(&format!("{records} LIMIT ?1")).doing(doing)?;
+        let rows = statement.query_map([query.limit], record).doing(doing)?;
+        Ok(QuarantineList { total, records: rows.collect::<rusqlite::Result<_>>().doing(doing)? })
+    }
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<QuarantineRecord> {
+    let place: Option<u64> = row.get("record")?;
+    let item = row.get("item")?;
+    Ok(QuarantineRecord {
+        endpoint: word(row, "endpoint", |key| key.parse().ok())?,
+        entity: word(row, "entity", |name| name.parse().ok())?,
+        column: row.get("column_name")?,
+        reason: row.get("reason")?,
+        first_run: row.get("first_run")?,
+        first_seen_at: time(row, "first_at")?,
+        last_run: row.get("last_run")?,
+        last_seen_at: time(row, "last_at")?,
+        gone_since_run: row.get("gone_run")?,
+        position: place.map(|record| Position { record, item }),
+        record: row.get("body")?,
+    })
 }

@@ -1,63 +1,141 @@
-//! Undoing the newest publication: exactly the entities that it switched go back, in one transaction.
+//! Undoing what was published: exactly the entities of a publication, or those that are named, in one transaction.
 
-use std::time::Instant;
+use std::{collections::BTreeMap, time::Instant};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{
     database::{Database, durable},
     error::{Doing, GreenError},
-    publish::{check_newest, insert_publication, insert_switch},
+    hold,
+    publish::{Made, check_newest, insert_publication, insert_switch},
+    references,
     schema::{self, version_table},
     status,
 };
 use crate::{
     entity::Entity,
     report::{
-        Operator, PublicationId, PublicationKind, PublicationReport, RollbackPlan, RollbackReport, SwitchReport,
-        Version,
+        CrossingReport, HoldEffect, Operator, PublicationId, PublicationKind, PublicationReport, RollbackPlan,
+        RollbackReport, RollbackTarget, SwitchReport, Version,
     },
 };
 
-/// What a switch back would do, from what was recorded of the switch.
-fn planned(connection: &Connection, publication: PublicationId) -> Result<Vec<SwitchReport>, GreenError> {
-    let doing = "reading the newest publication";
+/// What a rollback does beside switching.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RollbackOptions {
+    /// Whether it may set the hold.
+    pub set_hold: bool,
+    /// Why, for the hold; made up from what is taken back otherwise.
+    pub reason: Option<String>,
+}
+
+/// The switches of a rollback before anything is asked or done.
+struct Planned {
+    publication: Option<PublicationReport>,
+    switches: Vec<SwitchReport>,
+    hold: HoldEffect,
+}
+
+/// The newest switch of `entity` the other way round, and the publication that made it.
+fn newest_switch(
+    connection: &Connection,
+    entity: Entity,
+) -> Result<Option<(PublicationId, PublicationKind, SwitchReport)>, GreenError> {
+    connection
+        .query_row(
+            "SELECT e.*, p.kind FROM sync_publication_entities AS e JOIN sync_publications AS p ON p.id = e.publication_id \
+             WHERE e.entity = ?1 ORDER BY e.publication_id DESC LIMIT 1",
+            [entity.name()],
+            |row| {
+                let kind = super::sql::word(row, "kind", PublicationKind::from_word)?;
+                let switch = SwitchReport {
+                    entity,
+                    from_version: row.get("to_version")?,
+                    to_version: row.get("from_version")?,
+                    rows_before: row.get("to_rows")?,
+                    rows_after: row.get("from_rows")?,
+                    diff: super::sql::diff_counts(row)?.map(crate::report::DiffCounts::reversed),
+                };
+                Ok((row.get("publication_id")?, kind, switch))
+            },
+        )
+        .optional()
+        .doing("reading the publications")
+}
+
+fn nothing(why: impl Into<String>) -> GreenError {
+    GreenError::NothingToRollBack { why: why.into() }
+}
+
+/// The entities that `publication` switched.
+fn entities_of(connection: &Connection, publication: PublicationId) -> Result<Vec<Entity>, GreenError> {
+    let doing = "reading the publications";
     let mut statement =
-        connection.prepare("SELECT * FROM sync_publication_entities WHERE publication_id = ?1").doing(doing)?;
+        connection.prepare("SELECT entity FROM sync_publication_entities WHERE publication_id = ?1").doing(doing)?;
     let rows = statement
-        .query_map([publication], |row| {
-            Ok(SwitchReport {
-                entity: super::sql::word(row, "entity", |name| name.parse().ok())?,
-                from_version: row.get("to_version")?,
-                to_version: row.get("from_version")?,
-                rows_before: row.get("to_rows")?,
-                rows_after: row.get("from_rows")?,
-                diff: super::sql::diff_counts(row)?.map(crate::report::DiffCounts::reversed),
-            })
-        })
+        .query_map([publication], |row| super::sql::word(row, "entity", |name| name.parse().ok()))
         .doing(doing)?;
-    let mut switches: Vec<SwitchReport> = rows.collect::<rusqlite::Result<_>>().doing(doing)?;
-    switches.sort_by_key(|switch| switch.entity);
-    Ok(switches)
+    let mut entities: Vec<Entity> = rows.collect::<rusqlite::Result<_>>().doing(doing)?;
+    entities.sort_unstable();
+    Ok(entities)
 }
 
-/// The newest publication and what undoing it would switch, checked against views and metadata.
-fn plan(connection: &Connection) -> Result<(PublicationReport, Vec<SwitchReport>), GreenError> {
-    let nothing = |why: String| GreenError::NothingToRollBack { why };
-    let publication =
-        status::newest_publication(connection)?.ok_or_else(|| nothing("nothing was published yet".to_owned()))?;
-    let switches = planned(connection, publication.id)?;
-    for switch in &switches {
-        check_switch(connection, switch.entity, switch.from_version, switch.to_version)?;
+/// What would be switched, checked against views and metadata.
+fn plan(connection: &Connection, target: &RollbackTarget) -> Result<Planned, GreenError> {
+    let publication = match target {
+        RollbackTarget::Newest => {
+            Some(status::newest_publication(connection)?.ok_or_else(|| nothing("nothing was published yet"))?)
+        }
+        RollbackTarget::Publication(id) => Some(status::publication(connection, *id)?),
+        RollbackTarget::Entities(_) => None,
+    };
+    let entities = match (&publication, target) {
+        (Some(publication), _) => entities_of(connection, publication.id)?,
+        (None, RollbackTarget::Entities(named)) => {
+            let mut named = named.clone();
+            named.sort_unstable();
+            named.dedup();
+            named
+        }
+        (None, _) => Vec::new(),
+    };
+    let mut switches = Vec::new();
+    let mut undoes_rollbacks_only = true;
+    for entity in entities {
+        let (made_by, kind, switch) =
+            newest_switch(connection, entity)?.ok_or_else(|| nothing(format!("{entity} was not published yet")))?;
+        if let Some(publication) = &publication
+            && publication.id != made_by
+        {
+            let (publication, entity) = (publication.id, entity.name());
+            return Err(GreenError::SwitchedSince { publication, entity, since: made_by });
+        }
+        undoes_rollbacks_only &= kind == PublicationKind::Rollback;
+        check_switch(connection, &switch)?;
+        switches.push(switch);
     }
-    Ok((publication, switches))
+    let in_force = hold::in_force(connection)?;
+    let set_by_it = |publication: &PublicationReport| {
+        in_force.as_ref().is_some_and(|hold| hold.publication == Some(publication.id))
+    };
+    let hold = if publication.as_ref().is_some_and(set_by_it) {
+        HoldEffect::Released
+    } else if in_force.is_some() || undoes_rollbacks_only {
+        HoldEffect::Kept
+    } else {
+        HoldEffect::Set
+    };
+    Ok(Planned { publication, switches, hold })
 }
 
-fn check_switch(connection: &Connection, entity: Entity, active: Version, backup: Version) -> Result<(), GreenError> {
+fn check_switch(connection: &Connection, switch: &SwitchReport) -> Result<(), GreenError> {
+    let SwitchReport { entity, from_version: active, to_version: backup, .. } = *switch;
     if backup == 0 {
-        let why = format!("the newest publication was the first one of {entity}, no earlier version is kept");
-        return Err(GreenError::NothingToRollBack { why });
+        return Err(nothing(format!(
+            "its newest publication was the first one of {entity}, no earlier version is kept"
+        )));
     }
     let viewed = schema::viewed_version(connection, entity)?;
     let (metadata, recorded_backup) = status::metadata(connection, entity)?.unwrap_or_default();
@@ -66,58 +144,141 @@ fn check_switch(connection: &Connection, entity: Entity, active: Version, backup
         return Err(GreenError::Inconsistent { entity: entity.name(), metadata, view });
     }
     if !schema::exists(connection, &version_table(entity, backup))? {
-        let why = format!("the table {} is missing", version_table(entity, backup));
-        return Err(GreenError::NothingToRollBack { why });
+        return Err(nothing(format!("the table {} is missing", version_table(entity, backup))));
     }
     Ok(())
 }
 
+/// Relations with one end that is switched and one that is not, and what would become of their references.
+fn crossing(connection: &Connection, switches: &[SwitchReport]) -> Result<Vec<CrossingReport>, GreenError> {
+    let new_versions: BTreeMap<Entity, Version> =
+        switches.iter().map(|switch| (switch.entity, switch.to_version)).collect();
+    let after = |entity: Entity| {
+        new_versions.get(&entity).map_or_else(|| schema::view(entity), |version| version_table(entity, *version))
+    };
+    let mut crossing = Vec::new();
+    for entity in Entity::ALL {
+        for relation in entity.table().relations {
+            let target = relation.target;
+            if new_versions.contains_key(&entity) == new_versions.contains_key(&target) {
+                continue;
+            }
+            let dangling = |from: &str, to: &str| references::dangling(connection, from, relation, to);
+            crossing.push(CrossingReport {
+                entity,
+                column: relation.column.to_owned(),
+                target,
+                dangling_before: dangling(&schema::view(entity), &schema::view(target))?,
+                dangling_after: dangling(&after(entity), &after(target))?,
+            });
+        }
+    }
+    Ok(crossing)
+}
+
+/// The reason that the hold gets when nobody gave one.
+fn reason(publication: Option<PublicationId>, switches: &[SwitchReport]) -> String {
+    if let Some(id) = publication {
+        return format!("publication {id} was taken back");
+    }
+    let names: Vec<_> = switches.iter().map(|switch| switch.entity.name()).collect();
+    format!("rolled back: {}", names.join(", "))
+}
+
 impl Database {
-    /// What [`Database::rollback`] would do now.
+    /// What [`Database::rollback`] would do now. Takes a second or two at a million rows when `target` leaves out entities
+    /// that are related to others, as their references are counted.
     ///
     /// # Errors
-    /// [`GreenError::NothingToRollBack`] when there is nothing to go back to.
-    pub fn plan_rollback(&self) -> Result<RollbackPlan, GreenError> {
+    /// [`GreenError::NothingToRollBack`] when there is nothing to go back to, [`GreenError::SwitchedSince`] when entities
+    /// of the publication were switched after it.
+    pub fn plan_rollback(&self, target: &RollbackTarget) -> Result<RollbackPlan, GreenError> {
         let mut connection = self.reader()?;
         let transaction = connection.transaction().doing("planning a rollback")?;
-        let (publication, entities) = plan(&transaction)?;
+        let Planned { publication, switches: entities, hold } = plan(&transaction, target)?;
+        let newest = status::newest_publication_id(&transaction)?.unwrap_or_default();
         let mut backup_published_at = None;
         for switch in &entities {
             let made_at = status::live(&transaction, switch.entity)?.backup_origin.made_at;
             backup_published_at = backup_published_at.max(made_at);
         }
-        Ok(RollbackPlan { publication, entities, backup_published_at })
+        // What was live as a whole before the newest publication comes back as a whole.
+        let whole = publication.as_ref().is_some_and(|publication| publication.id == newest);
+        let crossing = if whole { Vec::new() } else { crossing(&transaction, &entities)? };
+        let target = target.clone();
+        Ok(RollbackPlan { target, publication, newest, entities, backup_published_at, crossing, hold })
     }
 
-    /// Undoes the newest publication, which must still be the one that was planned for.
+    /// Takes back what was planned.
     ///
     /// # Errors
     /// [`GreenError::Moved`] when something was published since the plan was made. On any error nothing was switched.
     pub fn rollback(
         &self,
-        expected: PublicationId,
+        planned: &RollbackPlan,
+        options: &RollbackOptions,
         operator: &Operator,
         at: Timestamp,
     ) -> Result<RollbackReport, GreenError> {
         let doing = "rolling back";
         let mut connection = self.writer()?;
         let begun = Instant::now();
-        let (publication, entities) = durable(&mut connection, |connection| {
+        let mut report = durable(&mut connection, |connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
-            check_newest(&transaction, Some(expected))?;
-            let (undone, switches) = plan(&transaction)?;
-            let kind = PublicationKind::Rollback;
-            let publication = insert_publication(&transaction, kind, undone.run, Some(undone.id), operator, at)?;
-            for switch in &switches {
+            check_newest(&transaction, Some(planned.newest))?;
+            let Planned { publication: undone, switches: entities, hold: effect } =
+                plan(&transaction, &planned.target)?;
+            let undoes = undone.as_ref().map(|publication| publication.id);
+            let run = undone.and_then(|publication| publication.run);
+            let made = Made { kind: PublicationKind::Rollback, run, undoes, replay_of: None };
+            let publication = insert_publication(&transaction, made, operator, at)?;
+            for switch in &entities {
                 let live = status::live(&transaction, switch.entity)?;
                 schema::point_view(&transaction, switch.entity, switch.to_version)?;
                 status::write_metadata(&transaction, switch.entity, switch.to_version, switch.from_version, at)?;
                 insert_switch(&transaction, publication.id, switch, live.active_origin, live.backup_origin)?;
             }
+            let hold_effect = match effect {
+                HoldEffect::Set if !options.set_hold => HoldEffect::Kept,
+                effect => effect,
+            };
+            match hold_effect {
+                HoldEffect::Set => {
+                    let reason = options.reason.clone().unwrap_or_else(|| reason(undoes, &entities));
+                    hold::set(&transaction, &reason, Some(publication.id), operator, at)?;
+                }
+                HoldEffect::Released => drop(hold::release(&transaction, operator, at)?),
+                HoldEffect::Kept => {}
+            }
+            let hold = hold::in_force(&transaction)?;
             transaction.commit().doing(doing)?;
-            Ok((publication, switches))
+            let crossing = planned.crossing.clone();
+            Ok(RollbackReport { publication, entities, crossing, hold_effect, hold, duration_ms: 0 })
         })?;
-        let duration_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
-        Ok(RollbackReport { publication, entities, duration_ms })
+        report.duration_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
+        Ok(report)
     }
+}
+
+/// The snapshot that each entity was made from once publications up to `publication` were made, `None` when it is unknown.
+pub(super) fn state_after(
+    connection: &Connection,
+    publication: PublicationId,
+) -> Result<Vec<(Entity, Option<i64>)>, GreenError> {
+    let mut state = Vec::new();
+    for entity in Entity::ALL {
+        let snapshot = connection
+            .query_row(
+                "SELECT to_snapshot FROM sync_publication_entities WHERE entity = ?1 AND publication_id <= ?2 \
+                 ORDER BY publication_id DESC LIMIT 1",
+                params![entity.name(), publication],
+                |row| row.get(0),
+            )
+            .optional()
+            .doing("reading the publications")?;
+        if let Some(snapshot) = snapshot {
+            state.push((entity, snapshot));
+        }
+    }
+    Ok(state)
 }

@@ -41,6 +41,24 @@ pub(super) fn trash_table(entity: Entity, run: RunId) -> String {
     format!("{entity}{TRASH}{run}")
 }
 
+/// Where a table is created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In the database file.
+    Main,
+    /// For one connection only, gone with it.
+    Temporary,
+}
+
+impl Place {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::Temporary => "temp",
+        }
+    }
+}
+
 /// Creates what is missing of the mirrored tables: two empty versions, the view on the first, and the staging tables.
 pub(super) fn create_missing(connection: &Connection) -> Result<(), GreenError> {
     for entity in Entity::ALL {
@@ -48,9 +66,9 @@ pub(super) fn create_missing(connection: &Connection) -> Result<(), GreenError> 
             let name = version_table(entity, version);
             if !exists(connection, &name)? {
                 let table = entity.table();
-                create(connection, &name, table)?;
+                create(connection, Place::Main, &name, table)?;
                 for index in table.indexes {
-                    create_index(connection, &name, index, &format!("v{version}_0"), entity)?;
+                    create_index(connection, Place::Main, &name, index, &format!("v{version}_0"), entity)?;
                 }
             }
         }
@@ -70,7 +88,7 @@ pub(super) fn create_missing(connection: &Connection) -> Result<(), GreenError> 
 }
 
 /// Creates a table under `name` without its indexes.
-pub(super) fn create(connection: &Connection, name: &str, table: &Table) -> Result<(), GreenError> {
+pub(super) fn create(connection: &Connection, place: Place, name: &str, table: &Table) -> Result<(), GreenError> {
     let columns = table.columns.iter().enumerate().map(|(place, column)| {
         let constraint = match (place, column.nullable) {
             (0, _) => " NOT NULL PRIMARY KEY",
@@ -79,13 +97,15 @@ pub(super) fn create(connection: &Connection, name: &str, table: &Table) -> Resu
         };
         format!("{} {}{constraint}", quoted(column.name), column.kind.declared())
     });
-    let sql = format!("CREATE TABLE {} ({})", quoted(name), columns.collect::<Vec<_>>().join(", "));
+    let columns = columns.collect::<Vec<_>>().join(", ");
+    let sql = format!("CREATE TABLE {}.{} ({columns})", place.name(), quoted(name));
     connection.execute_batch(&sql).doing("creating a table")
 }
 
 /// Creates one index on `table`. Indexes keep their names when a table is renamed, so each carries a `suffix` of its own.
 pub(super) fn create_index(
     connection: &Connection,
+    place: Place,
     table: &str,
     index: &Index,
     suffix: &str,
@@ -95,7 +115,8 @@ pub(super) fn create_index(
     let ending = if index.unique { "key" } else { "idx" };
     let name = format!("{entity}_{}_{ending}_{suffix}", index.columns.join("_"));
     let columns = quoted_list(index.columns.iter().copied());
-    let sql = format!("CREATE {kind} {} ON {} ({columns})", quoted(&name), quoted(table));
+    let (place, name, table) = (place.name(), quoted(&name), quoted(table));
+    let sql = format!("CREATE {kind} {place}.{name} ON {table} ({columns})");
     connection.execute_batch(&sql).doing("building an index")
 }
 

@@ -9,24 +9,26 @@ use tokio::sync::oneshot;
 use super::{
     cleanup::{self, Retention},
     database::{Database, durable},
-    diff,
+    diff::{self, Comparison},
     error::{Doing, GreenError},
+    hold,
     journal::{self, JournalEntry, RunEnd, RunStart},
     load,
     lock::RunLock,
-    publish::{self, Prepared, Publication},
-    quarantine, schema,
-    snapshot::{self, Staged, Staging},
+    publish::{self, HoldRule, Publication, PublishOrder},
+    quarantine, references,
+    schema::{self, Place},
+    snapshot::{self, KnownBody, Staged, Staging, Validated},
     status::{self, LiveVersion},
     writer::Writer,
 };
 use crate::{
     blue::BodySummary,
     entity::{
-        Endpoint, Entity,
+        Endpoint, Entity, Relation,
         harvest::{Batch, NotedValue, Quarantined},
     },
-    report::{DiffCounts, Operator, PublicationId, RunId, SnapshotId, StepReport, Version},
+    report::{HoldReport, Operator, PublicationId, RunId, SnapshotId, Version},
 };
 
 /// Rows, quarantined records and notes of one endpoint on their way into the database.
@@ -135,9 +137,78 @@ impl Session {
         staging: Staging,
         last_part: String,
         summary: BodySummary,
+        validated: Validated,
         at: Timestamp,
     ) -> Result<Staged, GreenError> {
-        self.writer.call(move |connection| snapshot::finish(connection, staging, &last_part, &summary, at)).await
+        let work =
+            move |connection: &mut _| snapshot::finish(connection, staging, &last_part, &summary, &validated, at);
+        self.writer.call(work).await
+    }
+
+    /// The newest snapshot of `endpoint`, to ask `source` whether it still has that body.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn newest_body(&self, endpoint: Endpoint, source: String) -> Result<Option<KnownBody>, GreenError> {
+        self.writer.call(move |connection| snapshot::newest(connection, endpoint, &source)).await
+    }
+
+    /// Writes down that the source still has the body of `snapshot`.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn still_the_same(&self, snapshot: SnapshotId, at: Timestamp) -> Result<(), GreenError> {
+        self.writer.call(move |connection| snapshot::seen(connection, snapshot, at)).await
+    }
+
+    /// Writes down what of the quarantine of `entity` the source sent this time: the records that the load of the run
+    /// `loaded` met, which is this run or the earlier one whose body came again.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn observe_quarantine(&self, entity: Entity, loaded: RunId, at: Timestamp) -> Result<(), GreenError> {
+        let (run, doing) = (self.run, "keeping account of the quarantine");
+        let work = move |connection: &mut Connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
+            quarantine::observe(&transaction, run, entity, loaded, at)?;
+            transaction.commit().doing(doing)
+        };
+        self.writer.call(work).await
+    }
+
+    /// Remembers that the body with this hash makes the rows of `entity` that are live.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn remember_same_rows(&self, entity: Entity, hash: String) -> Result<(), GreenError> {
+        let run = self.run;
+        self.writer.call(move |connection| status::remember_same_rows(connection, run, entity, &hash)).await
+    }
+
+    /// A snapshot, as far as it needs to be known before it is read.
+    ///
+    /// # Errors
+    /// When there is no such snapshot.
+    pub async fn body(&self, snapshot: SnapshotId) -> Result<KnownBody, GreenError> {
+        self.read(move |connection| snapshot::body(connection, snapshot)).await
+    }
+
+    /// Does with the hold what a publish by this rule would do.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn settle_hold(&self, rule: HoldRule, operator: Operator, at: Timestamp) -> Result<(), GreenError> {
+        let settle = move |connection: &mut Connection| {
+            durable(connection, |connection| {
+                match rule {
+                    HoldRule::Release => drop(hold::release(connection, &operator, at)?),
+                    HoldRule::Set(reason) => drop(hold::set(connection, &reason, None, &operator, at)?),
+                    HoldRule::Obey | HoldRule::Ignore => {}
+                }
+                Ok(())
+            })
+        };
+        self.writer.call(settle).await
     }
 
     /// Removes what was written of a body that did not arrive whole.
@@ -152,11 +223,15 @@ impl Session {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub async fn open_load(&self, entities: &'static [Entity]) -> Result<(), GreenError> {
+    pub async fn open_load(&self, entities: Vec<Entity>) -> Result<(), GreenError> {
         let run = self.run;
-        self.writer
-            .call(move |connection| entities.iter().try_for_each(|entity| load::open(connection, *entity, run)))
-            .await
+        let open = move |connection: &mut Connection| {
+            entities.into_iter().try_for_each(|entity| {
+                let name = schema::shadow_table(entity, run);
+                load::open(connection, Place::Main, &name, entity, &run.to_string())
+            })
+        };
+        self.writer.call(open).await
     }
 
     /// Queues rows for loading and returns a receiver for the number of duplicates of each entity.
@@ -184,39 +259,73 @@ impl Session {
         self.writer.call_interruptible(move |connection| load::seal(connection, entity, run)).await
     }
 
-    /// Counts how the loaded rows of `entity` differ from `active`, the live version. May take seconds at a million rows.
+    /// Compares the loaded rows of `entity` with `active`, the live version. May take seconds at a million rows.
     ///
     /// # Errors
     /// When they cannot be read.
-    pub async fn compare(&self, entity: Entity, active: Version) -> Result<DiffCounts, GreenError> {
-        let (database, run) = (self.database.clone(), self.run);
-        let work = move || {
+    pub async fn compare(&self, entity: Entity, active: Version) -> Result<Comparison, GreenError> {
+        let run = self.run;
+        self.read(move |connection| {
             let before = schema::version_table(entity, active);
-            diff::counts(&database.reader()?, entity, &before, &schema::shadow_table(entity, run))
-        };
-        tokio::task::spawn_blocking(work).await.unwrap_or(Err(GreenError::WriterGone))
+            diff::compare(connection, entity, &before, &schema::shadow_table(entity, run))
+        })
+        .await
     }
 
-    /// Makes all of `prepared` live in one durable transaction, in which the run and its `steps` are recorded, too.
+    /// Counts the references of `entity` by `relation` that lead nowhere: after a publish of `prepared`, or now when that is
+    /// empty. May take seconds at a million rows.
     ///
     /// # Errors
-    /// When something else was published meanwhile, the run was ended by someone else or is `cancelled`, which is asked once
-    /// the write lock is held, or the database cannot be written.
+    /// When they cannot be read.
+    pub async fn dangling(
+        &self,
+        entity: Entity,
+        relation: &'static Relation,
+        prepared: Vec<Entity>,
+    ) -> Result<u64, GreenError> {
+        let run = self.run;
+        self.read(move |connection| {
+            let table = |entity: Entity| {
+                if prepared.contains(&entity) { schema::shadow_table(entity, run) } else { schema::view(entity) }
+            };
+            references::dangling(connection, &table(entity), relation, &table(relation.target))
+        })
+        .await
+    }
+
+    /// Does `work` on a connection of its own, beside the writing thread.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, GreenError> + Send + 'static,
+    ) -> Result<T, GreenError> {
+        let database = self.database.clone();
+        let reading = tokio::task::spawn_blocking(move || work(&database.reader()?));
+        reading.await.unwrap_or(Err(GreenError::WriterGone))
+    }
+
+    /// The hold in force.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn hold(&self) -> Result<Option<HoldReport>, GreenError> {
+        self.read(hold::in_force).await
+    }
+
+    /// Makes all that is prepared live in one durable transaction, in which the run and its steps are recorded, too.
+    ///
+    /// # Errors
+    /// When the hold is set, something else was published meanwhile, the run was ended by someone else or is `cancelled`,
+    /// which is asked once the write lock is held, or the database cannot be written.
     /// Nothing was switched then.
     pub async fn publish(
         &self,
-        prepared: Vec<Prepared>,
-        steps: Vec<StepReport>,
-        operator: Operator,
-        at: Timestamp,
+        order: PublishOrder,
         cancelled: impl Fn() -> bool + Send + 'static,
     ) -> Result<Publication, GreenError> {
         let run = self.run;
         self.writer
             .call(move |connection| {
-                durable(connection, |connection| {
-                    publish::publish(connection, run, &prepared, &steps, &operator, at, &cancelled)
-                })
+                durable(connection, |connection| publish::publish(connection, run, &order, &cancelled))
             })
             .await
     }
@@ -237,7 +346,8 @@ impl Session {
             .call(move |connection| {
                 let cleared = clear_away(connection)
                     .and_then(|()| cleanup::prune(connection, retention))
-                    .and_then(|_| journal::remove_old(connection, retention.runs));
+                    .and_then(|_| journal::remove_old(connection, retention.runs))
+                    .and_then(|_| quarantine::forget_gone(connection));
                 if let Err(error) = cleared {
                     tracing::warn!("clearing away after run {run}: {error}");
                 }

@@ -4,6 +4,7 @@ use std::io;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use serde_json::value::RawValue;
 
 use super::{
     database::Database,
@@ -12,7 +13,7 @@ use super::{
     sql::{Millis, quoted, time, word},
 };
 use crate::{
-    blue::{BodySummary, Envelope},
+    blue::{BodySummary, Envelope, Validators},
     entity::Endpoint,
     report::{RunId, SnapshotId, SnapshotReport},
 };
@@ -43,6 +44,73 @@ pub struct Staged {
     pub snapshot: SnapshotId,
     /// Whether it was there already: the source sent the same bytes as the last time.
     pub known: bool,
+}
+
+/// What the server said of a body, to ask later whether it is still the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Validated {
+    /// Address of the source, without which the rest means nothing.
+    pub source: String,
+    /// The server's own words.
+    pub validators: Validators,
+}
+
+/// The newest snapshot of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownBody {
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// Its hash.
+    pub hash: String,
+    /// Its size, in bytes.
+    pub bytes: u64,
+    /// Elements of its list.
+    pub elements: u64,
+    /// What the server said of it.
+    pub validators: Validators,
+}
+
+/// The newest snapshot of `endpoint`, with its validators if it came from `source`.
+pub(super) fn newest(
+    connection: &Connection,
+    endpoint: Endpoint,
+    source: &str,
+) -> Result<Option<KnownBody>, GreenError> {
+    let sql = "SELECT * FROM sync_snapshots WHERE endpoint = ?1 AND complete ORDER BY id DESC LIMIT 1";
+    let known = connection.query_row(sql, [endpoint.key()], |row| {
+        let from: Option<String> = row.get("source")?;
+        let mut body = known(row)?;
+        if from.as_deref() != Some(source) {
+            body.validators = Validators::default();
+        }
+        Ok(body)
+    });
+    known.optional().doing("reading the snapshots")
+}
+
+/// A snapshot, as far as it needs to be known before it is read.
+pub(super) fn body(connection: &Connection, snapshot: SnapshotId) -> Result<KnownBody, GreenError> {
+    let sql = "SELECT * FROM sync_snapshots WHERE id = ?1 AND complete";
+    let found = connection.query_row(sql, [snapshot], known).optional().doing("reading the snapshots")?;
+    found.ok_or(GreenError::NotFound { what: "snapshot", id: snapshot, command: "history" })
+}
+
+fn known(row: &Row<'_>) -> rusqlite::Result<KnownBody> {
+    Ok(KnownBody {
+        snapshot: row.get("id")?,
+        hash: row.get("hash")?,
+        bytes: row.get("bytes")?,
+        elements: row.get("records")?,
+        validators: Validators { etag: row.get("etag")?, last_modified: row.get("last_modified")? },
+    })
+}
+
+/// Writes down that the source still has the body of `snapshot`.
+pub(super) fn seen(connection: &Connection, snapshot: SnapshotId, at: Timestamp) -> Result<(), GreenError> {
+    connection
+        .execute("UPDATE sync_snapshots SET seen_at = ?2 WHERE id = ?1", params![snapshot, Millis(at)])
+        .doing("recording that a body is unchanged")?;
+    Ok(())
 }
 
 /// Writes one part, a JSON array of whole elements.
@@ -85,6 +153,7 @@ pub(super) fn finish(
     staging: Staging,
     last_part: &str,
     summary: &BodySummary,
+    validated: &Validated,
     at: Timestamp,
 ) -> Result<Staged, GreenError> {
     let doing = "staging a body";
@@ -125,8 +194,12 @@ pub(super) fn finish(
         }
     };
     transaction
-        .execute("UPDATE sync_snapshots SET seen_at = ?2 WHERE id = ?1", params![staged.snapshot, Millis(at)])
+        .execute(
+            "UPDATE sync_snapshots SET source = ?2, etag = ?3, last_modified = ?4 WHERE id = ?1",
+            params![staged.snapshot, validated.source, validated.validators.etag, validated.validators.last_modified],
+        )
         .doing(doing)?;
+    seen(&transaction, staged.snapshot, at)?;
     transaction.commit().doing(doing)?;
     Ok(staged)
 }
@@ -273,6 +346,32 @@ impl SnapshotParts {
                 Err(GreenError::NotFound { what: "snapshot any more, part of", id: self.snapshot, command: "history" })
             }
         }
+    }
+
+    /// Hands each element of the body to `take` with its place in the list, until that says no.
+    ///
+    /// # Returns
+    /// Whether all were taken.
+    ///
+    /// # Errors
+    /// When a part cannot be read, or what `take` fails with.
+    pub fn each_element(
+        &mut self,
+        mut take: impl FnMut(&str, u64) -> Result<bool, GreenError>,
+    ) -> Result<bool, GreenError> {
+        let mut place = 0;
+        while let Some(part) = self.next_part()? {
+            // What was staged was valid, so an error here means that the database was changed by others.
+            let elements: Vec<&RawValue> =
+                serde_json::from_str(&part).map_err(|_| GreenError::Corrupt { doing: "reading a snapshot" })?;
+            for element in elements {
+                if !take(element.get(), place)? {
+                    return Ok(false);
+                }
+                place += 1;
+            }
+        }
+        Ok(true)
     }
 
     /// Writes the body in its envelope, element texts as received.

@@ -6,15 +6,15 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{
     database::Database,
     error::{Doing, GreenError},
-    journal, lock,
+    hold, journal, lock,
     schema::{self, version_table},
     sql::{Millis, diff_counts, operator, optional_time, time, word},
 };
 use crate::{
-    entity::Entity,
+    entity::{Entity, MAPPING_VERSION},
     report::{
         DatabaseStatus, DiffCounts, EntityStatus, PublicationId, PublicationKind, PublicationReport, RecordCounts,
-        RunId, SnapshotId, StatusReport, Version,
+        RunId, RunOutcome, SnapshotId, StatusReport, Version,
     },
 };
 
@@ -42,12 +42,25 @@ pub struct LiveVersion {
     pub active_origin: Origin,
     /// Hash of the snapshot behind the live version.
     pub active_hash: Option<String>,
+    /// Another body that was found to make the very same rows.
+    pub same_rows: Option<SameRows>,
     /// What the backup was made from.
     pub backup_origin: Origin,
     /// Difference from the backup to the live version, as recorded.
     pub diff: Option<DiffCounts>,
     /// What became of the records that the live version was made from.
     pub made_from: Option<RecordCounts>,
+}
+
+/// A body that makes the rows which are live, although they were made from another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SameRows {
+    /// Its hash.
+    pub hash: String,
+    /// The mapping rules in force then.
+    pub mapping: i64,
+    /// The run that loaded it.
+    pub run: RunId,
 }
 
 /// The versions in `sync_metadata`; of several rows for one entity the highest id counts.
@@ -106,6 +119,18 @@ pub(super) fn live(connection: &Connection, entity: Entity) -> Result<LiveVersio
         .prepare_cached("SELECT hash FROM sync_snapshots WHERE id = ?1")
         .and_then(|mut statement| statement.query_row([active_origin.snapshot], |row| row.get(0)).optional())
         .doing("reading the snapshots")?;
+    let same_rows = connection
+        .prepare_cached(
+            "SELECT hash, mapping, run_id FROM sync_same_rows WHERE entity = ?1 AND publication_id = \
+             (SELECT max(publication_id) FROM sync_publication_entities WHERE entity = ?1)",
+        )
+        .and_then(|mut statement| {
+            let found = statement.query_row([entity.name()], |row| {
+                Ok(SameRows { hash: row.get(0)?, mapping: row.get(1)?, run: row.get(2)? })
+            });
+            found.optional()
+        })
+        .doing("reading the publications")?;
     let made_from = connection
         .prepare_cached(
             "SELECT records, duplicates, quarantined, notes FROM sync_steps WHERE run_id = ?1 AND entity = ?2",
@@ -123,7 +148,25 @@ pub(super) fn live(connection: &Connection, entity: Entity) -> Result<LiveVersio
                 .optional()
         })
         .doing("reading the steps")?;
-    Ok(LiveVersion { active, backup, active_origin, active_hash, backup_origin, diff, made_from })
+    Ok(LiveVersion { active, backup, active_origin, active_hash, same_rows, backup_origin, diff, made_from })
+}
+
+/// Remembers that the body with this `hash` makes the very rows of `entity` that are live.
+pub(super) fn remember_same_rows(
+    connection: &Connection,
+    run: RunId,
+    entity: Entity,
+    hash: &str,
+) -> Result<(), GreenError> {
+    connection
+        .execute(
+            "INSERT OR REPLACE INTO sync_same_rows (entity, publication_id, hash, mapping, run_id) \
+             SELECT ?1, max(publication_id), ?2, ?3, ?4 FROM sync_publication_entities WHERE entity = ?1 \
+             HAVING max(publication_id) IS NOT NULL",
+            params![entity.name(), hash, MAPPING_VERSION, run],
+        )
+        .doing("recording that rows are the same")?;
+    Ok(())
 }
 
 fn switch(row: &Row<'_>) -> rusqlite::Result<(Origin, Origin, Option<DiffCounts>)> {
@@ -157,19 +200,28 @@ pub(super) fn snapshots_in_use(connection: &Connection) -> Result<Vec<SnapshotId
 
 /// The newest publication.
 pub(super) fn newest_publication(connection: &Connection) -> Result<Option<PublicationReport>, GreenError> {
-    connection
-        .query_row("SELECT * FROM sync_publications ORDER BY id DESC LIMIT 1", [], |row| {
+    newest_publication_id(connection)?.map(|id| publication(connection, id)).transpose()
+}
+
+/// One publication.
+pub(super) fn publication(connection: &Connection, id: PublicationId) -> Result<PublicationReport, GreenError> {
+    let found = connection
+        .query_row("SELECT * FROM sync_publications WHERE id = ?1", [id], |row| {
             Ok(PublicationReport {
-                id: row.get("id")?,
+                id,
                 kind: word(row, "kind", PublicationKind::from_word)?,
                 run: row.get("run_id")?,
                 undoes: row.get("undoes")?,
+                replay_of: row.get("replay_of")?,
+                accepted: Vec::new(),
                 published_at: time(row, "published_at")?,
                 operator: operator(row)?,
             })
         })
         .optional()
-        .doing("reading the publications")
+        .doing("reading the publications")?;
+    let found = found.ok_or(GreenError::NotFound { what: "publication", id, command: "runs" })?;
+    Ok(PublicationReport { accepted: journal::guards(connection, journal::GuardsOf::Publication(id))?, ..found })
 }
 
 /// The number of the newest publication.
@@ -199,8 +251,8 @@ fn entity_status(connection: &Connection, entity: Entity) -> Result<EntityStatus
         .doing(doing)?;
     let checked_at = connection
         .query_row(
-            "SELECT max(seen_at) AS seen_at FROM sync_snapshots WHERE endpoint = ?1 AND hash = ?2",
-            params![entity.endpoint().key(), live.active_hash],
+            "SELECT max(seen_at) AS seen_at FROM sync_snapshots WHERE endpoint = ?1 AND hash IN (?2, ?3)",
+            params![entity.endpoint().key(), live.active_hash, live.same_rows.as_ref().map(|same| &same.hash)],
             |row| optional_time(row, "seen_at"),
         )
         .optional()
@@ -234,12 +286,14 @@ impl Database {
             Entity::ALL.into_iter().map(|entity| entity_status(&transaction, entity)).collect::<Result<_, _>>()?;
         let unfinished = journal::unfinished(&transaction)?;
         let last_run = journal::runs(&transaction, 2)?.into_iter().find(|run| run.outcome.is_some());
+        let hold = hold::in_force(&transaction)?;
         let publication = newest_publication(&transaction)?;
         let database = self.file_status(&transaction)?;
         drop(transaction);
         // A run without an outcome goes on only while its process has the lock.
         let running = unfinished.filter(|_| lock::is_held(self));
-        Ok(StatusReport { database, source, hold: None, running, entities, last_run, publication })
+        let held_run = last_run.clone().filter(|run| run.outcome == Some(RunOutcome::Held));
+        Ok(StatusReport { database, source, hold, held_run, running, entities, last_run, publication })
     }
 
     pub(super) fn file_status(&self, connection: &Connection) -> Result<DatabaseStatus, GreenError> {

@@ -41,6 +41,8 @@ words! {
         Console = "console",
         /// The command line.
         Cli = "cli",
+        /// The staged snapshots of an earlier run, at an operator's word.
+        Replay = "replay",
     }
 }
 
@@ -51,12 +53,24 @@ words! {
         Published = "published",
         /// The source sent what is live already; nothing was switched.
         Unchanged = "unchanged",
+        /// All is prepared, and it was asked to stop there; nothing was switched.
+        Prepared = "prepared",
+        /// A guard or the hold stopped the publish; nothing was switched.
+        Held = "held",
         /// Something failed; nothing was switched.
         Failed = "failed",
         /// An operator or a signal ended it; nothing was switched.
         Cancelled = "cancelled",
         /// Its process died; nothing was switched.
         Interrupted = "interrupted",
+    }
+}
+
+impl RunOutcome {
+    /// Whether what was asked for was done.
+    #[must_use]
+    pub const fn is_success(self) -> bool {
+        matches!(self, Self::Published | Self::Unchanged | Self::Prepared)
     }
 }
 
@@ -82,6 +96,42 @@ words! {
         /// A run.
         Sync = "sync",
         /// The undoing of an earlier publication.
+        Rollback = "rollback",
+    }
+}
+
+words! {
+    /// A check of prepared rows before they are published.
+    Guard {
+        /// An entity that had rows has none.
+        Empty = "empty",
+        /// An entity has lost too large a share of its rows.
+        Shrink = "shrink",
+        /// Too large a share of an entity's records could not become rows.
+        Quarantine = "quarantine",
+        /// More references lead nowhere than do now.
+        Dangling = "dangling",
+    }
+}
+
+words! {
+    /// What becomes of the hold in a rollback.
+    HoldEffect {
+        /// It is set, as the next run would publish again what was taken back.
+        Set = "set",
+        /// It is released, as the rollback that set it is itself taken back.
+        Released = "released",
+        /// It stays as it is.
+        Kept = "kept",
+    }
+}
+
+words! {
+    /// What the staged snapshots of an earlier run are for.
+    Replay {
+        /// To publish what that run prepared.
+        Publish = "publish",
+        /// To go back to what that run had published.
         Rollback = "rollback",
     }
 }

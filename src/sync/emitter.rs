@@ -11,8 +11,8 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     event::{EntityBefore, EventRecord, RunEvent},
-    run::{SyncContext, SyncRequest},
-    state::RunState,
+    request::{SyncContext, SyncRequest},
+    state::{RunState, StepState},
 };
 use crate::{
     clock::Clock,
@@ -50,7 +50,8 @@ impl Emitter {
         live: &[(LiveVersion, u64)],
         events: mpsc::UnboundedSender<EventRecord>,
     ) -> Self {
-        let entities = Entity::ALL.into_iter().zip(live).map(|(entity, (live, rows))| EntityBefore {
+        let of_run = Entity::ALL.into_iter().zip(live).filter(|(entity, _)| request.scope.contains(*entity));
+        let entities = of_run.map(|(entity, (live, rows))| EntityBefore {
             entity,
             active_version: live.active,
             backup_version: live.backup,
@@ -60,9 +61,12 @@ impl Emitter {
         let event = RunEvent::Started {
             trigger: request.trigger,
             operator: request.operator.clone(),
-            source: context.client.config().shown(),
+            source: context.bodies.shown(),
             based_on: session.base(),
             entities: entities.collect(),
+            left_alone: request.scope.left_alone(),
+            dry_run: request.dry_run,
+            replay_of: context.bodies.replay_of(),
         };
         let record = EventRecord { run: session.run(), seq: 1, at, event };
         let state = RunState::begin(&record).unwrap_or_else(|| unreachable!("the event is a Started"));
@@ -87,10 +91,10 @@ impl Emitter {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).state.report().entities
     }
 
-    /// Rows of `entity` that were live when the run began.
-    pub(super) fn rows_before(&self, entity: Entity) -> u64 {
+    /// The step of `entity` as it is now.
+    pub(super) fn step(&self, entity: Entity) -> StepReport {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.state.step(entity).map_or(0, |step| step.rows_before)
+        inner.state.step(entity).map_or_else(|| StepReport::new(entity), StepState::report)
     }
 
     /// Tells an event.
@@ -145,7 +149,8 @@ impl Emitter {
             (record, inner.state.report())
         };
         let steps = report.entities.clone();
-        let end = RunEnd { outcome, error: error.clone(), at: record.at, steps, event: journal_entry(&record) };
+        let guards = report.guards.clone();
+        let end = RunEnd { outcome, error: error.clone(), at: record.at, steps, guards, event: journal_entry(&record) };
         match self.session.end(end, retention).await {
             Ok(true) => {}
             Ok(false) => tracing::warn!(

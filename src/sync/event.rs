@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     entity::{Endpoint, Entity},
     report::{
-        AttemptReport, DiffCounts, Operator, PublicationId, RecordCounts, RunId, RunOutcome, SnapshotId, SwitchReport,
-        Trigger, Version,
+        AttemptReport, DiffCounts, GuardReport, HoldReport, Operator, PublicationId, RecordCounts, RunId, RunOutcome,
+        SnapshotId, SwitchReport, Trigger, Version,
     },
 };
 
@@ -59,6 +59,14 @@ pub enum RunEvent {
         based_on: Option<PublicationId>,
         /// The entities that it is about.
         entities: Vec<EntityBefore>,
+        /// Entities that are related to them and that it leaves alone.
+        #[serde(default)]
+        left_alone: Vec<Entity>,
+        /// Whether it is to stop before the publish.
+        #[serde(default)]
+        dry_run: bool,
+        /// The run whose snapshots it takes, for a replay.
+        replay_of: Option<RunId>,
     },
     /// Runs were found whose process had died; what they left was cleared away.
     FoundInterrupted {
@@ -114,6 +122,20 @@ pub enum RunEvent {
         elements: u64,
         /// Whether the endpoint's newest snapshot was the same already.
         known: bool,
+        /// Whether the server said so without sending the body.
+        #[serde(default)]
+        not_modified: bool,
+    },
+    /// A staged snapshot is taken in place of what the source would send.
+    Replayed {
+        /// The entities that are made from it.
+        entities: Vec<Entity>,
+        /// The snapshot.
+        snapshot: SnapshotId,
+        /// Size of the body.
+        bytes: u64,
+        /// Elements of its list.
+        elements: u64,
     },
     /// An endpoint failed for good.
     EndpointFailed {
@@ -152,6 +174,9 @@ pub enum RunEvent {
         notes: u64,
         /// Difference to the live rows.
         diff: Option<DiffCounts>,
+        /// Whether the live rows are the same in the same order, so that nothing is to be switched.
+        #[serde(default)]
+        same: bool,
     },
     /// The load of an entity failed.
     LoadFailed {
@@ -159,6 +184,16 @@ pub enum RunEvent {
         entity: Entity,
         /// What went wrong.
         error: String,
+    },
+    /// A guard tripped.
+    Tripped {
+        /// The finding.
+        finding: GuardReport,
+    },
+    /// The hold stops the publish.
+    HoldMet {
+        /// The hold.
+        hold: HoldReport,
     },
     /// All prepared entities are live.
     Published {
@@ -168,6 +203,8 @@ pub enum RunEvent {
         switches: Vec<SwitchReport>,
         /// How long the switch took.
         duration_ms: u64,
+        /// The hold that was released with it.
+        hold_released: Option<HoldReport>,
     },
     /// The run ended.
     Ended {
@@ -192,8 +229,10 @@ impl RunEvent {
             Self::AttemptFailed { .. }
             | Self::EndpointFailed { .. }
             | Self::LoadFailed { .. }
-            | Self::FoundInterrupted { .. } => true,
-            Self::Ended { outcome, .. } => !matches!(outcome, RunOutcome::Published | RunOutcome::Unchanged),
+            | Self::FoundInterrupted { .. }
+            | Self::HoldMet { .. } => true,
+            Self::Tripped { finding } => !finding.accepted,
+            Self::Ended { outcome, error } => !outcome.is_success() || error.is_some(),
             _ => false,
         }
     }
@@ -211,8 +250,10 @@ impl RunEvent {
             | Self::Loading { entity: one, .. }
             | Self::Ready { entity: one, .. }
             | Self::LoadFailed { entity: one, .. } => *one == entity,
+            Self::Replayed { entities, .. } => entities.contains(&entity),
+            Self::Tripped { finding } => finding.entity == entity,
             Self::Published { switches, .. } => switches.iter().any(|switch| switch.entity == entity),
-            Self::Started { .. } | Self::FoundInterrupted { .. } | Self::Ended { .. } => false,
+            Self::Started { .. } | Self::FoundInterrupted { .. } | Self::HoldMet { .. } | Self::Ended { .. } => false,
         }
     }
 
@@ -229,12 +270,12 @@ impl RunEvent {
                 error: Some(error.clone()),
                 excerpt: excerpt.clone(),
             }),
-            Self::Staged { endpoint, attempt, bytes, .. } => Some(AttemptReport {
+            Self::Staged { endpoint, attempt, bytes, not_modified, .. } => Some(AttemptReport {
                 endpoint: *endpoint,
                 attempt: *attempt,
                 finished_at: at,
-                status: Some(200),
-                bytes: *bytes,
+                status: Some(if *not_modified { 304 } else { 200 }),
+                bytes: if *not_modified { 0 } else { *bytes },
                 error: None,
                 excerpt: None,
             }),
@@ -247,8 +288,18 @@ impl RunEvent {
 impl fmt::Display for RunEvent {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Started { trigger, operator, source, .. } => {
-                write!(out, "started by {operator} ({trigger}) from {source}")
+            Self::Started { trigger, operator, source, entities, dry_run, replay_of, .. } => {
+                let dry = if *dry_run { "dry run " } else { "" };
+                write!(out, "{dry}started by {operator} ({trigger}) from ")?;
+                match replay_of {
+                    Some(run) => write!(out, "the snapshots of run {run}")?,
+                    None => write!(out, "{source}")?,
+                }
+                if entities.len() < Entity::ALL.len() {
+                    let names: Vec<_> = entities.iter().map(|before| before.entity.name()).collect();
+                    write!(out, ": {}", names.join(", "))?;
+                }
+                Ok(())
             }
             Self::FoundInterrupted { runs } => {
                 let runs: Vec<_> = runs.iter().map(ToString::to_string).collect();
@@ -269,6 +320,13 @@ impl fmt::Display for RunEvent {
                     None => Ok(()),
                 }
             }
+            Self::Staged { endpoint, snapshot, not_modified: true, .. } => {
+                write!(out, "{endpoint}: not modified, still snapshot {snapshot}")
+            }
+            Self::Replayed { entities, snapshot, bytes, elements } => {
+                let names: Vec<_> = entities.iter().map(|entity| entity.name()).collect();
+                write!(out, "{}: from snapshot {snapshot}, {bytes} bytes, {elements} elements", names.join(", "))
+            }
             Self::Staged { endpoint, snapshot, bytes, elements, known, .. } => {
                 let again = if *known { ", same as before" } else { "" };
                 write!(out, "{endpoint}: staged as snapshot {snapshot}, {bytes} bytes, {elements} elements{again}")
@@ -276,18 +334,22 @@ impl fmt::Display for RunEvent {
             Self::EndpointFailed { error, .. } => write!(out, "{error}"),
             Self::Unchanged { entity } => write!(out, "{entity}: unchanged"),
             Self::Loading { entity, records, .. } => write!(out, "{entity}: {records} records"),
-            Self::Ready { entity, records, rows, duplicates, quarantined, notes, .. } => {
-                write!(out, "{entity}: {records} records, {rows} rows")?;
+            Self::Ready { entity, records, rows, duplicates, quarantined, notes, same, .. } => {
+                let as_live = if *same { ", the same as are live" } else { "" };
+                write!(out, "{entity}: {records} records, {rows} rows{as_live}")?;
                 let rest = [(duplicates, "duplicates"), (quarantined, "quarantined"), (notes, "noted")];
                 rest.iter()
                     .filter(|(count, _)| **count > 0)
                     .try_for_each(|(count, word)| write!(out, ", {count} {word}"))
             }
             Self::LoadFailed { entity, error } => write!(out, "{entity}: {error}"),
-            Self::Published { publication, switches, duration_ms } => {
+            Self::Tripped { finding } => write!(out, "{finding}"),
+            Self::HoldMet { hold } => write!(out, "{hold}"),
+            Self::Published { publication, switches, duration_ms, hold_released } => {
                 let count = switches.len();
                 let noun = if count == 1 { "entity" } else { "entities" };
-                write!(out, "publication {publication}: {count} {noun} switched in {duration_ms} ms")
+                let released = if hold_released.is_some() { ", the hold is released" } else { "" };
+                write!(out, "publication {publication}: {count} {noun} switched in {duration_ms} ms{released}")
             }
             Self::Ended { outcome, error } => match error {
                 Some(error) => write!(out, "{outcome}: {error}"),

@@ -7,9 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{emitter::Emitter, event::RunEvent};
 use crate::{
-    blue::{Attempt, BodySummary, Client, FetchError},
+    blue::{Answer, Attempt, BodySummary, Client, FetchError},
     entity::Endpoint,
-    green::{GreenError, Staged, Staging},
+    green::{GreenError, KnownBody, Staging, Validated},
+    report::SnapshotId,
 };
 
 /// Size at which a part of a body is written, in bytes.
@@ -18,8 +19,9 @@ const PART_SIZE: usize = 1024 * 1024;
 /// A body that is kept as a snapshot.
 #[derive(Clone, Debug)]
 pub(super) struct Fetched {
-    pub(super) staged: Staged,
-    pub(super) summary: BodySummary,
+    pub(super) snapshot: SnapshotId,
+    /// blake3 of the body.
+    pub(super) hash: String,
 }
 
 /// Why there is no body.
@@ -50,6 +52,8 @@ pub(super) struct Fetch<'a> {
     pub(super) cancel: &'a CancellationToken,
     /// A number in 0..1 for each delay.
     pub(super) jitter: &'a (dyn Fn() -> f64 + Send + Sync),
+    /// Whether the body is sent again although it is the one that is known.
+    pub(super) anew: bool,
 }
 
 impl Fetch<'_> {
@@ -106,9 +110,14 @@ impl Fetch<'_> {
         attempt: u32,
     ) -> Result<Result<Fetched, (FetchError, u64)>, GreenError> {
         let session = self.emitter.session();
-        let mut download = match self.client.begin(endpoint, session.run(), self.deadline).await {
-            Ok(download) => download,
-            Err(error) => return Ok(Err((error, 0))),
+        let source = self.client.config().shown();
+        let known = if self.anew { None } else { session.newest_body(endpoint, source.clone()).await? };
+        let validators = known.as_ref().map(|body| body.validators.clone()).unwrap_or_default();
+        let mut download = match (self.client.begin(endpoint, session.run(), &validators, self.deadline).await, known) {
+            (Ok(Answer::Body(download)), _) => download,
+            (Ok(Answer::NotModified), Some(body)) => return self.not_modified(endpoint, attempt, body).await.map(Ok),
+            (Ok(Answer::NotModified), None) => unreachable!("only asked for with validators"),
+            (Err(error), _) => return Ok(Err((error, 0))),
         };
         let mut staging = Staging::new(endpoint, session.run());
         let mut part = Part::default();
@@ -128,23 +137,35 @@ impl Fetch<'_> {
             self.emitter.progress(RunEvent::Receiving { endpoint, bytes, announced, elements });
         };
         let bytes = download.progress().bytes;
-        let summary = match received.and_then(|()| download.finish()) {
-            Ok(summary) => summary,
+        let (summary, validators) = match received.and_then(|()| download.finish()) {
+            Ok(ended) => ended,
             Err(error) => {
                 session.stage_abandon(staging).await?;
                 return Ok(Err((error, bytes)));
             }
         };
-        let staged = session.stage_end(staging, part.take(), summary.clone(), self.emitter.now()).await?;
+        let BodySummary { bytes, records: elements, hash, .. } = summary.clone();
+        let validated = Validated { source, validators };
+        let staged = session.stage_end(staging, part.take(), summary, validated, self.emitter.now()).await?;
         self.emitter.emit(RunEvent::Staged {
             endpoint,
             attempt,
             snapshot: staged.snapshot,
-            bytes: summary.bytes,
-            elements: summary.records,
+            bytes,
+            elements,
             known: staged.known,
+            not_modified: false,
         });
-        Ok(Ok(Fetched { staged, summary }))
+        Ok(Ok(Fetched { snapshot: staged.snapshot, hash }))
+    }
+
+    /// The server says that its body is the one of the newest snapshot.
+    async fn not_modified(&self, endpoint: Endpoint, attempt: u32, body: KnownBody) -> Result<Fetched, GreenError> {
+        let KnownBody { snapshot, hash, bytes, elements, .. } = body;
+        self.emitter.session().still_the_same(snapshot, self.emitter.now()).await?;
+        let (known, not_modified) = (true, true);
+        self.emitter.emit(RunEvent::Staged { endpoint, attempt, snapshot, bytes, elements, known, not_modified });
+        Ok(Fetched { snapshot, hash })
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use super::{emitter::Emitter, event::RunEvent};
@@ -27,16 +26,16 @@ pub(super) struct Counts {
     pub(super) notes: u64,
 }
 
-/// Loads the rows of a snapshot into the tables that were opened for them; blocks its thread.
+/// Loads the rows that a snapshot makes of `entities` into the tables that were opened for them; blocks its thread.
 ///
 /// `None` when it was told to stop.
 pub(super) fn load_snapshot(
     emitter: &Emitter,
     endpoint: Endpoint,
+    entities: &[Entity],
     snapshot: SnapshotId,
     stop: &CancellationToken,
 ) -> Result<Option<BTreeMap<Entity, Counts>>, GreenError> {
-    let entities = endpoint.entities();
     let mut parts = SnapshotParts::open(emitter.session().database(), snapshot)?;
     let mut loader = Loader {
         emitter,
@@ -47,25 +46,19 @@ pub(super) fn load_snapshot(
         waiting: VecDeque::new(),
     };
     let mut elements = 0;
-    while let Some(part) = parts.next_part()? {
-        for element in split(&part)? {
-            if stop.is_cancelled() {
-                return Ok(None);
-            }
-            endpoint.transform(element.get(), elements, &mut loader.harvest);
-            elements += 1;
-            if loader.harvest.weight() >= BATCH_BYTES {
-                loader.hand_over(elements)?;
-            }
+    let whole = parts.each_element(|element, place| {
+        endpoint.transform(element, place, &mut loader.harvest);
+        elements = place + 1;
+        if loader.harvest.weight() >= BATCH_BYTES {
+            loader.hand_over(elements)?;
         }
+        Ok(!stop.is_cancelled())
+    })?;
+    if !whole {
+        return Ok(None);
     }
     loader.hand_over(elements)?;
     loader.finish().map(Some)
-}
-
-/// The elements of a part. What was staged was valid, so an error here means that the database was changed by others.
-fn split(part: &str) -> Result<Vec<&RawValue>, GreenError> {
-    serde_json::from_str(part).map_err(|_| GreenError::Corrupt { doing: "reading a snapshot" })
 }
 
 struct Loader<'a> {
@@ -82,22 +75,25 @@ impl Loader<'_> {
     fn hand_over(&mut self, elements: u64) -> Result<(), GreenError> {
         let (batches, mut quarantined, mut notes) = self.harvest.take();
         let counts = &mut self.counts;
+        // Only of the entities that are loaded.
         quarantined.retain(|record| {
-            let count = counts.entry(record.entity).or_default();
-            count.quarantined += 1;
-            count.quarantined <= QUARANTINE_KEPT
+            counts.get_mut(&record.entity).is_some_and(|count| {
+                count.quarantined += 1;
+                count.quarantined <= QUARANTINE_KEPT
+            })
         });
         notes.retain(|note| {
-            let count = counts.entry(note.entity).or_default();
-            count.notes += 1;
-            count.notes <= QUARANTINE_KEPT
+            counts.get_mut(&note.entity).is_some_and(|count| {
+                count.notes += 1;
+                count.notes <= QUARANTINE_KEPT
+            })
         });
         let rows = LoadedRows { endpoint: self.endpoint, snapshot: self.snapshot, batches, quarantined, notes };
         self.waiting.push_back(self.emitter.session().load(rows));
         while self.waiting.len() > IN_FLIGHT {
             self.await_oldest()?;
         }
-        for entity in self.endpoint.entities() {
+        for entity in self.counts.keys() {
             let records = self.harvest.records(*entity);
             self.emitter.progress(RunEvent::Loading { entity: *entity, elements, records });
         }

@@ -9,8 +9,8 @@ use super::event::{EventRecord, RunEvent};
 use crate::{
     entity::{Endpoint, Entity},
     report::{
-        DiffCounts, Operator, PublicationId, RecordCounts, RunId, RunOutcome, RunSummary, SnapshotId, StepOutcome,
-        StepReport, SyncReport, Trigger, Version,
+        DiffCounts, GuardReport, HoldReport, Operator, PublicationId, RecordCounts, RunId, RunOutcome, RunSummary,
+        SnapshotId, StepOutcome, StepReport, SyncReport, Trigger, Version,
     },
 };
 
@@ -193,7 +193,7 @@ impl StepState {
 }
 
 /// A run, so far.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RunState {
     /// Its number.
     pub run: RunId,
@@ -209,6 +209,16 @@ pub struct RunState {
     pub error: Option<String>,
     /// The publication that it made.
     pub publication: Option<PublicationId>,
+    /// Guards that tripped.
+    pub guards: Vec<GuardReport>,
+    /// The hold that stopped its publish.
+    pub hold: Option<HoldReport>,
+    /// Entities related to those of the run, which it leaves alone.
+    pub left_alone: Vec<Entity>,
+    /// Whether it is to stop before the publish.
+    pub dry_run: bool,
+    /// The run whose snapshots it takes, for a replay.
+    pub replay_of: Option<RunId>,
     trigger: Trigger,
     operator: Operator,
     source: String,
@@ -218,7 +228,11 @@ impl RunState {
     /// The state after the first event of a run; `None` when `record` is another one.
     #[must_use]
     pub fn begin(record: &EventRecord) -> Option<Self> {
-        let RunEvent::Started { trigger, operator, source, entities, .. } = &record.event else { return None };
+        let RunEvent::Started { trigger, operator, source, entities, left_alone, dry_run, replay_of, .. } =
+            &record.event
+        else {
+            return None;
+        };
         let steps = entities.iter().map(|before| StepState {
             active_version: before.active_version,
             backup_version: before.backup_version,
@@ -234,6 +248,11 @@ impl RunState {
             finished_at: None,
             error: None,
             publication: None,
+            guards: Vec::new(),
+            hold: None,
+            left_alone: left_alone.clone(),
+            dry_run: *dry_run,
+            replay_of: *replay_of,
             trigger: *trigger,
             operator: operator.clone(),
             source: source.clone(),
@@ -281,6 +300,16 @@ impl RunState {
                 step.elements = *elements;
                 step.error = None;
             }),
+            RunEvent::Replayed { entities, snapshot, bytes, elements } => {
+                for entity in entities {
+                    self.one(*entity, |step| {
+                        step.stage = Stage::Staged;
+                        step.snapshot = Some(*snapshot);
+                        step.bytes = *bytes;
+                        step.elements = *elements;
+                    });
+                }
+            }
             RunEvent::EndpointFailed { endpoint, error } => self.each(*endpoint, |step| {
                 step.stage = Stage::Failed;
                 step.error = Some(error.clone());
@@ -299,9 +328,9 @@ impl RunState {
                 step.elements_loaded = *elements;
                 step.records = *records;
             }),
-            RunEvent::Ready { entity, records, rows, duplicates, quarantined, notes, diff } => {
+            RunEvent::Ready { entity, records, rows, duplicates, quarantined, notes, diff, same } => {
                 self.one(*entity, |step| {
-                    step.stage = Stage::Ready;
+                    step.stage = if *same { Stage::Unchanged } else { Stage::Ready };
                     step.records = *records;
                     step.rows = *rows;
                     step.duplicates = *duplicates;
@@ -315,6 +344,8 @@ impl RunState {
                 step.nothing_loaded();
                 step.error = Some(error.clone());
             }),
+            RunEvent::Tripped { finding } => self.guards.push(finding.clone()),
+            RunEvent::HoldMet { hold } => self.hold = Some(hold.clone()),
             RunEvent::Published { publication, switches, .. } => {
                 self.publication = Some(*publication);
                 for switch in switches {
@@ -360,9 +391,18 @@ impl RunState {
             operator: self.operator.clone(),
             source: self.source.clone(),
             publication: self.publication,
+            scope: (self.steps.len() < Entity::ALL.len()).then(|| self.steps.iter().map(|step| step.entity).collect()),
+            dry_run: self.dry_run,
+            replay_of: self.replay_of,
             error: self.error.clone(),
         };
-        SyncReport { run, entities: self.steps.iter().map(StepState::report).collect(), guards: Vec::new() }
+        SyncReport {
+            run,
+            entities: self.steps.iter().map(StepState::report).collect(),
+            guards: self.guards.clone(),
+            hold: self.hold.clone(),
+            left_alone: self.left_alone.clone(),
+        }
     }
 }
 
@@ -394,6 +434,9 @@ mod tests {
                 source: "http://blue".into(),
                 based_on: Some(3),
                 entities: entities.map(before).to_vec(),
+                left_alone: Vec::new(),
+                dry_run: false,
+                replay_of: None,
             },
         )
     }
@@ -427,7 +470,15 @@ mod tests {
         assert_eq!(state.step(Entity::MediaTags).unwrap().progress(), Some(0.125));
         state.apply(&record(
             6,
-            RunEvent::Staged { endpoint, attempt: 2, snapshot: 4, bytes: 40, elements: 3, known: false },
+            RunEvent::Staged {
+                endpoint,
+                attempt: 2,
+                snapshot: 4,
+                bytes: 40,
+                elements: 3,
+                known: false,
+                not_modified: false,
+            },
         ));
         assert_eq!(state.step(Entity::MediaTags).unwrap().error, None);
         state.apply(&record(7, RunEvent::Unchanged { entity: Entity::Talents }));

@@ -126,10 +126,11 @@ impl Maker {
         }
     }
 
-    /// Three tags under four media; each tag is told under several of them.
+    /// Three tags under four media; each tag is told under several of them. One medium's tags turn with the seed.
     fn tags(&mut self) {
         let mut told = Vec::new();
-        for (medium, tags) in [(3, vec![2, 0]), (0, vec![]), (1, vec![0, 1]), (2, vec![1, 2, 0])] {
+        let turning = vec![vec![], vec![1], vec![2]].swap_remove(usize::try_from(self.seed % 3).unwrap());
+        for (medium, tags) in [(3, vec![2, 0]), (0, turning), (1, vec![0, 1]), (2, vec![1, 2, 0])] {
             let medium = self.id("m", medium);
             let mut sent = Vec::new();
             for tag in tags {

@@ -7,7 +7,7 @@ use greenroom::{
     clock::Clock,
     entity::Endpoint,
     green::{Database, GreenError},
-    ops::{OperationError, Operations},
+    ops::{OperationError, Operations, SyncOptions},
     report::{Operator, RunOutcome, Trigger},
     sync::RunEvent,
 };
@@ -32,7 +32,7 @@ async fn a_second_run_is_refused_and_told_who_is_at_work() {
     let other = Operations::new(database, Some(SourceConfig::new(rig.blue.base())), other)
         .with_seams(Clock::system(), Arc::new(|| 0.0));
     let (sender, mut events) = mpsc::unbounded_channel();
-    let refused = other.sync(Trigger::Console, false, sender, CancellationToken::new()).await.unwrap_err();
+    let refused = other.sync(SyncOptions::full(Trigger::Console), sender, CancellationToken::new()).await.unwrap_err();
     let OperationError::Green(GreenError::Locked { owner: Some(owner) }) = &refused else { panic!("{refused}") };
     assert_eq!((owner.id, owner.outcome, owner.operator.pid), (1, None, 4711));
     for word in ["run 1", "ana@box", "pid 4711", "2023-11-14T"] {
@@ -49,7 +49,10 @@ async fn a_second_run_is_refused_and_told_who_is_at_work() {
     assert_eq!(other.runs(10).await.unwrap().len(), 1, "a run that was refused is no run");
     rig.blue.behave();
     let (sender, _events) = mpsc::unbounded_channel();
-    let report = other.sync(Trigger::Console, true, sender, CancellationToken::new()).await.unwrap();
+    let report = other
+        .sync(SyncOptions { force: true, ..SyncOptions::full(Trigger::Console) }, sender, CancellationToken::new())
+        .await
+        .unwrap();
     assert_eq!((report.run.id, report.run.outcome), (2, Some(RunOutcome::Published)));
     rig.check();
     rig.assert_views(&data);

@@ -9,12 +9,15 @@ use std::{
     time::Duration,
 };
 
-use greenroom::{entity::Entity, report::RunOutcome};
+use greenroom::{
+    entity::Entity,
+    report::{RollbackTarget, RunOutcome},
+};
 use rusqlite::{CachedStatement, Connection, OpenFlags};
 
 use crate::{
     data::{Data, generation_of},
-    support::Rig,
+    support::{NO_HOLD, Rig},
 };
 
 /// Publishes and rollbacks, at least.
@@ -156,8 +159,8 @@ async fn see_one_generation_at_a_time_while_versions_are_switched() {
         if publishes % 2 == 0 {
             // There and back again.
             for expected in [newest - 1, newest] {
-                let plan = rig.operations.plan_rollback().await.unwrap();
-                rig.operations.rollback(plan.publication.id).await.unwrap();
+                let plan = rig.operations.plan_rollback(RollbackTarget::Newest).await.unwrap();
+                rig.operations.rollback(plan, NO_HOLD).await.unwrap();
                 rollbacks += 1;
                 tokio::task::block_in_place(|| until_all_saw(&board, expected));
             }

@@ -6,9 +6,9 @@ use greenroom::{
     console::{Message, Model, ModelOptions, Moment, Theme, update::update, view},
     entity::{Endpoint, Entity, Position},
     report::{
-        CleanupReport, DatabaseStatus, DiffCounts, EntityDetail, EntityStatus, Operator, PastStep, PublicationKind,
-        PublicationReport, QuarantineReport, RecordCounts, RollbackPlan, RunOutcome, RunSummary, SnapshotReport,
-        StatusReport, StepOutcome, StepReport, SwitchReport, Trigger,
+        CleanupReport, DatabaseStatus, DiffCounts, EntityDetail, EntityStatus, HoldEffect, Operator, PastStep,
+        PublicationKind, PublicationReport, QuarantineReport, RecordCounts, RollbackPlan, RollbackTarget, RunOutcome,
+        RunSummary, SnapshotReport, StatusReport, StepOutcome, StepReport, SwitchReport, Trigger,
     },
     sync::{EventRecord, RunEvent, event::EntityBefore},
 };
@@ -111,6 +111,7 @@ fn status(active: i64, backup: i64) -> StatusReport {
         database: DatabaseStatus { path: "/data/green.db".into(), bytes: 888_856_576, free_bytes: 4096, wal_bytes: 0 },
         source: Some("https://blue.example.com/".into()),
         hold: None,
+        held_run: None,
         running: None,
         entities: entities.collect(),
         last_run: (active != 0).then(|| past_run(6, RunOutcome::Published, None)),
@@ -129,12 +130,24 @@ fn past_run(id: i64, outcome: RunOutcome, error: Option<&str>) -> RunSummary {
         operator: operator(),
         source: "https://blue.example.com/".into(),
         publication: None,
+        scope: None,
+        dry_run: false,
+        replay_of: None,
         error: error.map(str::to_owned),
     }
 }
 
 fn publication(id: i64, kind: PublicationKind) -> PublicationReport {
-    PublicationReport { id, kind, run: Some(6), undoes: None, published_at: time(-3600), operator: operator() }
+    PublicationReport {
+        id,
+        kind,
+        run: Some(6),
+        undoes: None,
+        replay_of: None,
+        accepted: Vec::new(),
+        published_at: time(-3600),
+        operator: operator(),
+    }
 }
 
 fn step(outcome: StepOutcome, error: Option<&str>) -> StepReport {
@@ -208,6 +221,9 @@ fn started() -> RunEvent {
         source: "https://blue.example.com/".into(),
         based_on: Some(5),
         entities: before.to_vec(),
+        left_alone: Vec::new(),
+        dry_run: false,
+        replay_of: None,
     }
 }
 
@@ -254,6 +270,7 @@ fn running(theme: Theme, size: Size) -> Scene {
             bytes: 166_723_584,
             elements: 400,
             known: false,
+            not_modified: false,
         });
     }
     scene.event(RunEvent::Loading { entity: Entity::MediaTags, elements: 100, records: 389_153 });
@@ -265,6 +282,7 @@ fn running(theme: Theme, size: Size) -> Scene {
         quarantined: 2,
         notes: 1,
         diff: Some(DiffCounts { added: 40, removed: 3, changed: 7 }),
+        same: false,
     });
     scene.event(RunEvent::Unchanged { entity: Entity::TalentsMeasurements });
     scene.event(RunEvent::EndpointFailed {
@@ -288,7 +306,11 @@ fn rollback_plan() -> RollbackPlan {
         _ => switch(entity, DiffCounts { added: 1, removed: 737, changed: 12 }),
     });
     RollbackPlan {
-        publication: publication(5, PublicationKind::Sync),
+        target: RollbackTarget::Newest,
+        publication: Some(publication(5, PublicationKind::Sync)),
+        newest: 5,
+        crossing: Vec::new(),
+        hold: HoldEffect::Set,
         entities: entities.to_vec(),
         backup_published_at: Some(time(-7200)),
     }
@@ -417,7 +439,7 @@ fn keys_typed_before_the_question_are_no_answer() {
     let moment = Moment { instant: scene.begun + Duration::from_millis(301), time: time(0) };
     let key = Message::Input(Event::Key(KeyEvent::new(KeyCode::Char('Y'), KeyModifiers::NONE)));
     let effects = update(&mut scene.model, key, moment);
-    assert_eq!(effects, [greenroom::console::Effect::Rollback(5)]);
+    assert_eq!(effects, [greenroom::console::Effect::Rollback(Box::new(rollback_plan()))]);
 }
 
 #[test]

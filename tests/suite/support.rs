@@ -14,9 +14,10 @@ use greenroom::{
     blue::{RetryPolicy, SourceConfig},
     clock::Clock,
     entity::{Endpoint, Entity},
-    green::Database,
-    ops::{OperationError, Operations},
-    report::{Operator, RunOutcome, StepReport, SyncReport, Trigger},
+    green::{Database, DiffSubject, Page, RollbackOptions},
+    guard::Acceptance,
+    ops::{OperationError, Operations, ReplayOptions, SyncOptions},
+    report::{DiffReport, Operator, RollbackTarget, RunOutcome, StepReport, SyncReport, Trigger},
     sync::{EventRecord, RunEvent},
 };
 use jiff::Timestamp;
@@ -30,6 +31,9 @@ use crate::{
     fake_blue::FakeBlue,
     invariants,
 };
+
+/// A rollback that leaves the hold alone, so that what follows can publish.
+pub(crate) const NO_HOLD: RollbackOptions = RollbackOptions { set_hold: false, reason: None };
 
 /// Waits for `what`, and gives up on it after a time that only a defect needs.
 pub(crate) async fn in_time<T>(what: &str, wait: impl Future<Output = T>) -> T {
@@ -96,31 +100,49 @@ impl Rig {
 
     /// Begins a run.
     pub(crate) fn start(&self) -> Running {
-        self.start_with(false, CancellationToken::new())
+        self.start_with(SyncOptions::full(Trigger::Cli))
     }
 
-    fn start_with(&self, force: bool, cancel: CancellationToken) -> Running {
+    fn start_with(&self, options: SyncOptions) -> Running {
         let (sender, events) = mpsc::unbounded_channel();
+        let cancel = CancellationToken::new();
         let (operations, token) = (self.operations.clone(), cancel.clone());
-        let handle = tokio::spawn(async move { operations.sync(Trigger::Cli, force, sender, token).await });
+        let handle = tokio::spawn(async move { operations.sync(options, sender, token).await });
         Running { handle, events, seen: Vec::new(), cancel }
     }
 
-    /// A whole run, after which everything that must hold is checked.
-    pub(crate) async fn sync(&self) -> Ran {
-        self.sync_with(false).await
-    }
-
-    /// The same, loading also what did not change.
-    pub(crate) async fn sync_with(&self, force: bool) -> Ran {
-        let ran = self.start_with(force, CancellationToken::new()).end().await.unwrap();
+    /// A whole replay, after which everything that must hold is checked.
+    pub(crate) async fn replay(&self, options: ReplayOptions) -> Result<Ran, OperationError> {
+        let (sender, events) = mpsc::unbounded_channel();
+        let (operations, cancel) = (self.operations.clone(), CancellationToken::new());
+        let token = cancel.clone();
+        let handle = tokio::spawn(async move { operations.replay(options, sender, token).await });
+        let ran = Running { handle, events, seen: Vec::new(), cancel }.end().await;
         self.check();
         ran
     }
 
-    /// A run that must publish.
+    /// A whole run, after which everything that must hold is checked.
+    pub(crate) async fn sync(&self) -> Ran {
+        self.sync_as(SyncOptions::full(Trigger::Cli)).await
+    }
+
+    /// The same, loading also what did not change.
+    pub(crate) async fn sync_with(&self, force: bool) -> Ran {
+        self.sync_as(SyncOptions { force, ..SyncOptions::full(Trigger::Cli) }).await
+    }
+
+    /// The same in another way.
+    pub(crate) async fn sync_as(&self, options: SyncOptions) -> Ran {
+        let ran = self.start_with(options).end().await.unwrap();
+        self.check();
+        ran
+    }
+
+    /// A run that must publish, whatever guards may say.
     pub(crate) async fn publish(&self) -> Ran {
-        let ran = self.sync().await;
+        let accept = vec![Acceptance::All];
+        let ran = self.sync_as(SyncOptions { accept, ..SyncOptions::full(Trigger::Cli) }).await;
         assert_eq!(ran.outcome(), RunOutcome::Published, "{:?}", ran.report.run.error);
         ran
     }
@@ -133,10 +155,16 @@ impl Rig {
 
     /// Takes the newest publication back.
     pub(crate) async fn roll_back(&self) -> greenroom::report::RollbackReport {
-        let plan = self.operations.plan_rollback().await.unwrap();
-        let report = self.operations.rollback(plan.publication.id).await.unwrap();
+        let plan = self.operations.plan_rollback(RollbackTarget::Newest).await.unwrap();
+        let report = self.operations.rollback(plan, NO_HOLD).await.unwrap();
         self.check();
         report
+    }
+
+    /// How `entities` differ, with the first rows that do.
+    pub(crate) async fn diff(&self, subject: DiffSubject, entities: &[Entity]) -> DiffReport {
+        let page = Page { offset: 0, limit: 1000 };
+        self.operations.diff(subject, entities.to_vec(), Some(page), CancellationToken::new()).await.unwrap()
     }
 
     /// Everything that must hold while no run goes on.

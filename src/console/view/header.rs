@@ -145,8 +145,8 @@ fn last_run(model: &Model, status: &StatusReport, spans: &mut Vec<Span<'static>>
     let outcome = run.outcome.unwrap_or(RunOutcome::Failed);
     let style = match outcome {
         RunOutcome::Published => theme.good(),
-        RunOutcome::Unchanged => Style::new(),
-        RunOutcome::Cancelled => theme.warning(),
+        RunOutcome::Unchanged | RunOutcome::Prepared => Style::new(),
+        RunOutcome::Cancelled | RunOutcome::Held => theme.warning(),
         RunOutcome::Failed | RunOutcome::Interrupted => theme.bad(),
     };
     spans.push(Span::raw(format!("run {} ", run.id)));

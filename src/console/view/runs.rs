@@ -41,8 +41,8 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 pub(super) fn outcome_style(outcome: Option<RunOutcome>, theme: Theme) -> Style {
     match outcome {
         Some(RunOutcome::Published) => theme.good(),
-        Some(RunOutcome::Unchanged) => Style::new(),
-        Some(RunOutcome::Cancelled) => theme.warning(),
+        Some(RunOutcome::Unchanged | RunOutcome::Prepared) => Style::new(),
+        Some(RunOutcome::Cancelled | RunOutcome::Held) => theme.warning(),
         Some(RunOutcome::Failed | RunOutcome::Interrupted) => theme.bad(),
         None => theme.active(),
     }
