@@ -56,10 +56,16 @@ impl DiffCounts {
         Self { added: self.removed, removed: self.added, changed: self.changed }
     }
 
+    /// Rows that differ in any way.
+    #[must_use]
+    pub const fn all(self) -> u64 {
+        self.added + self.removed + self.changed
+    }
+
     /// Whether nothing differs.
     #[must_use]
     pub const fn is_empty(self) -> bool {
-        self.added == 0 && self.removed == 0 && self.changed == 0
+        self.all() == 0
     }
 }
 
