@@ -357,6 +357,14 @@ impl Data {
         self
     }
 
+    /// The same rows in another body, as long as there is an element at `endpoint`.
+    pub(crate) fn revised(mut self, endpoint: Endpoint, revision: u64) -> Self {
+        if let Some(first) = self.lists.get_mut(&endpoint).and_then(|list| list.first_mut()) {
+            first["revision"] = json!(format!("revised {revision}"));
+        }
+        self
+    }
+
     /// The same with only the first `count` elements at `endpoint`, each of which makes one row.
     pub(crate) fn only(mut self, endpoint: Endpoint, count: usize) -> Self {
         self.lists.get_mut(&endpoint).unwrap().truncate(count);

@@ -18,6 +18,7 @@ mod going_back;
 mod guards;
 mod invariants;
 mod lock;
+mod model;
 mod picture;
 mod pty;
 mod quarantine;
