@@ -91,10 +91,10 @@ impl Walk {
     async fn step(&mut self) {
         match self.random.u8(..100) {
             0..52 => self.sync().await,
-            52..60 => self.roll_back_newest().await,
-            60..66 => self.roll_back_publication().await,
-            66..71 => self.roll_back_entities().await,
-            71..81 => self.replay().await,
+            52..59 => self.roll_back_newest().await,
+            59..63 => self.roll_back_publication().await,
+            63..67 => self.roll_back_entities().await,
+            67..81 => self.replay().await,
             81..86 => self.hold().await,
             86..93 => self.release().await,
             93..96 => self.cancelled().await,
@@ -217,7 +217,7 @@ impl Walk {
             failing: None,
             force: false,
             partial: false,
-            dry_run: self.random.u8(..4) == 0,
+            dry_run: self.random.u8(..3) == 0,
             accept_all: self.random.bool(),
             hold,
         };

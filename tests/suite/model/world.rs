@@ -48,6 +48,10 @@ impl Body {
             1 | 2 if matches!(endpoint, Endpoint::Talents | Endpoint::Boards) => Some(random.usize(1..3)),
             _ => None,
         };
+        if cut == Some(0) {
+            // There is one empty list only.
+            return Self { seed: 0, only: cut, revision: 0 };
+        }
         Self { seed: random.u64(0..3), only: cut, revision: random.u64(0..2) }
     }
 
