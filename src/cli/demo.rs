@@ -36,7 +36,7 @@ pub(super) async fn run(context: &Context) -> Result<ExitStatus, CliError> {
         let mut signals = Signals::listen()?;
         let performed = perform(output, &operations, order, progress, &mut signals).await?;
         return tell(output, operations.clock().now(), performed, signals.first(), |report, layout| {
-            outcome::render(report, Doing::Sync, layout)
+            outcome::render(report, Doing::Sync { under_hold: false }, layout)
         });
     }
     console::show(operations, context.settings.verbose, true).await

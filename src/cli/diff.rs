@@ -20,7 +20,7 @@ use crate::{
 /// Arguments of `diff`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-Entities: talents, boards, mediatags, talentsportfolios, portfoliosmedia, talentsmeasurements, talentssocials,
+Entities: talents, boards, mediatags, talentsportfolios, portfoliosmedia, talentsmeasurements, talentssocials, \
 boardstalents, boardsportfolios, mediatags_junction.
 
 Examples:

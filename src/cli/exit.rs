@@ -235,12 +235,12 @@ mod tests {
             reason: "bad data".into(),
             publication: None,
         });
-        let held = GreenError::Held { hold: hold.clone() };
+        let stopped = GreenError::Held { hold: hold.clone() };
         let gone = GreenError::NotReplayable { run: 3, why: "is gone".into(), possible: vec![5, 4] };
         let (old, new) = ((3, Endpoint::Boards), (4, Endpoint::Talents));
         for (error, code) in [
             (CliError::from(locked), 4),
-            (held.into(), 3),
+            (stopped.into(), 3),
             (CliError::UnderHold { run: 7, hold }, 3),
             (gone.into(), 1),
             (CliError::Stopped(Signal::Interrupt), 130),

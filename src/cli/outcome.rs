@@ -17,9 +17,15 @@ const NOTHING_SWITCHED: &str = "nothing was switched";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doing {
     /// `sync`
-    Sync,
+    Sync {
+        /// Whether the hold stands in the way of publishing it later.
+        under_hold: bool,
+    },
     /// `publish`
-    Publish,
+    Publish {
+        /// The same.
+        under_hold: bool,
+    },
     /// `rollback --to` this run.
     GoBack(RunId),
 }
@@ -139,12 +145,12 @@ pub(super) fn names(entities: &[Entity]) -> String {
 /// What a run of some entities says of the others.
 fn left_alone(report: &SyncReport, doing: Doing) -> Option<String> {
     match doing {
-        Doing::Sync if report.left_alone.is_empty() => None,
-        Doing::Sync => {
+        Doing::Sync { .. } if report.left_alone.is_empty() => None,
+        Doing::Sync { .. } => {
             let related = names(&report.left_alone);
             Some(format!("left alone though related: {related} (--with-related takes such along)"))
         }
-        Doing::Publish | Doing::GoBack(_) => left_out(&report.run),
+        Doing::Publish { .. } | Doing::GoBack(_) => left_out(&report.run),
     }
 }
 
@@ -215,7 +221,7 @@ fn accepting(findings: &[GuardReport]) -> String {
 /// The command that publishes a held or prepared run.
 pub(super) fn publish_command(run: &RunSummary, findings: &[GuardReport], is_under_hold: bool) -> String {
     let release = if is_under_hold { " --release" } else { "" };
-    format!("greenroom publish {}{}{release}", run.replay_of.unwrap_or(run.id), accepting(findings))
+    format!("greenroom publish {}{}{release}", run.id, accepting(findings))
 }
 
 /// What can be typed after a run that was held or only prepared.
@@ -226,7 +232,9 @@ fn next(report: &SyncReport, doing: Doing) -> Vec<String> {
     }
     let command = match doing {
         Doing::GoBack(to) => format!("greenroom rollback --to {to}{}", accepting(&report.guards)),
-        Doing::Sync | Doing::Publish => publish_command(run, &report.guards, report.hold.is_some()),
+        Doing::Sync { under_hold } | Doing::Publish { under_hold } => {
+            publish_command(run, &report.guards, under_hold || report.hold.is_some())
+        }
     };
     vec![format!("to publish it: {command}"), format!("to see its rows: greenroom diff --run {} --rows", run.id)]
 }
@@ -287,6 +295,8 @@ pub(super) mod tests {
         }
     }
 
+    const SYNC: Doing = Doing::Sync { under_hold: false };
+
     fn text_of(report: &SyncReport, doing: Doing) -> String {
         render(report, doing, &Layout::unlimited(jiff::Timestamp::UNIX_EPOCH))
     }
@@ -298,7 +308,7 @@ pub(super) mod tests {
         let dangling = GuardReport { guard: Guard::Dangling, ..finding(false) };
         held.guards = vec![finding(false), dangling, GuardReport { entity: Entity::Talents, ..finding(true) }];
         held.left_alone = vec![Entity::BoardsTalents, Entity::BoardsPortfolios];
-        let text = text_of(&held, Doing::Sync);
+        let text = text_of(&held, SYNC);
         let (_, lines) = text.split_once('\n').unwrap();
         assert_eq!(
             lines,
@@ -313,7 +323,10 @@ to see its rows: greenroom diff --run 7 --rows
 "
         );
         held.run.replay_of = Some(5);
-        assert!(text_of(&held, Doing::Publish).contains("publish 5 --accept dangling,shrink\n"));
+        assert!(
+            text_of(&held, Doing::Publish { under_hold: true })
+                .contains("publish 7 --accept dangling,shrink --release\n")
+        );
         assert!(text_of(&held, Doing::GoBack(5)).contains("greenroom rollback --to 5 --accept dangling,shrink\n"));
     }
 
@@ -323,7 +336,7 @@ to see its rows: greenroom diff --run 7 --rows
         let operator = held.run.operator.clone();
         let since = jiff::Timestamp::UNIX_EPOCH;
         held.hold = Some(HoldReport { since, operator, reason: "bad".into(), publication: None });
-        let text = text_of(&held, Doing::Sync);
+        let text = text_of(&held, SYNC);
         assert!(text.contains("\nheld by ana@box: bad (since 1970-01-01 00:00:00Z, just now)\nrun 7 held"), "{text}");
         assert!(text.contains("greenroom publish 7 --release\n"), "{text}");
     }
@@ -332,7 +345,7 @@ to see its rows: greenroom diff --run 7 --rows
     fn a_dry_run_says_that_it_is_one() {
         let mut dry = report(RunOutcome::Prepared, vec![step(Entity::Talents, StepOutcome::Ready)]);
         dry.run.dry_run = true;
-        let text = text_of(&dry, Doing::Sync);
+        let text = text_of(&dry, SYNC);
         assert!(text.contains("run 7 (dry run) prepared after 812 ms; nothing was switched\n"), "{text}");
         assert!(text.contains("to publish it: greenroom publish 7\n"), "{text}");
     }
@@ -342,7 +355,7 @@ to see its rows: greenroom diff --run 7 --rows
         let failed = StepReport { error: Some("HTTP status 500".into()), ..step(Entity::Boards, StepOutcome::Failed) };
         let mut partial = report(RunOutcome::Published, vec![step(Entity::Talents, StepOutcome::Published), failed]);
         partial.run.error = Some("boards: HTTP status 500".into());
-        let text = text_of(&partial, Doing::Sync);
+        let text = text_of(&partial, SYNC);
         assert!(text.contains("\nboards: HTTP status 500\nrun 7 published after 812 ms: 1 entity"), "{text}");
         assert!(text.ends_with("publication 3; left behind: boards\n"), "{text}");
     }
@@ -363,7 +376,7 @@ to see its rows: greenroom diff --run 7 --rows
             StepReport { diff: Some(DiffCounts::default()), ..step(Entity::Boards, StepOutcome::Unchanged) };
         let report = report(RunOutcome::Published, vec![step(Entity::Talents, StepOutcome::Published), unchanged]);
         assert_eq!(
-            text_of(&report, Doing::Sync),
+            text_of(&report, SYNC),
             "\
 entity   outcome    records   rows     change  quarantined  duplicates  attempts  active/backup
 talents  published    1,240  1,237  +40 -3 ~7            2           1         1  v2/v1
@@ -380,7 +393,7 @@ run 7 published after 812 ms: 1 entity switched, publication 3
         failed.error.clone_from(&error);
         let report = report(RunOutcome::Failed, vec![step(Entity::Talents, StepOutcome::Skipped), failed]);
         let layout = Layout { width: Some(80), ..Layout::unlimited(jiff::Timestamp::UNIX_EPOCH) };
-        let text = render(&report, Doing::Sync, &layout);
+        let text = render(&report, SYNC, &layout);
         assert!(text.contains("mediatags_junction: HTTP status 500\\nafter 3 attempts\n"), "{text}");
         assert!(text.ends_with("\nrun 7 failed after 812 ms; nothing was switched\n"), "{text}");
         assert!(

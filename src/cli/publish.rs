@@ -23,7 +23,7 @@ use crate::{
 /// Arguments of `publish`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-RUN is a run that was held, or a dry run. Its rows are prepared again from the snapshots that it staged, and checked by
+RUN is a run that was held, or a dry run. Its rows are prepared again from the snapshots that it staged, and checked by \
 the same guards. It shows what would change and asks for a capital Y, which accepts exactly the findings shown.
 
 Examples:
@@ -31,7 +31,7 @@ Examples:
   greenroom publish 7 --accept shrink
   greenroom publish 7 --release --yes --json
 
-Exit status: 0 published, or the same rows are live already; 1 failed, or a snapshot is gone; 3 held by a guard or the
+Exit status: 0 published, or the same rows are live already; 1 failed, or a snapshot is gone; 3 held by a guard or the \
 hold; 4 another run goes on; 5 not confirmed; 130/143/129 by signal.")]
 pub struct PublishArguments {
     /// The run to publish
@@ -64,11 +64,11 @@ pub(super) async fn run(context: &Context, arguments: &PublishArguments) -> Resu
         hold: if arguments.release { HoldRule::Release } else { HoldRule::Obey },
     };
     let hold = plan.hold.clone();
+    let doing = Doing::Publish { under_hold: hold.is_some() };
     let mut signals = Signals::listen()?;
     if !arguments.yes && arguments.accept.is_empty() {
-        let is_stale = plan.outdated;
-        let (shown, is_rehearsed) = if is_stale && output.can_ask() {
-            match rehearse(context, &operations, &options, Doing::Publish, &mut signals).await? {
+        let (shown, is_rehearsed) = if plan.outdated && output.can_ask() {
+            match rehearse(context, &operations, &options, doing, &mut signals).await? {
                 Rehearsal::Ready(report) => (*report, true),
                 Rehearsal::Ended(status) => return Ok(status),
             }
@@ -83,7 +83,7 @@ pub(super) async fn run(context: &Context, arguments: &PublishArguments) -> Resu
     let progress = Progress::of(output, context.settings.verbose);
     let performed = perform(output, &operations, Order::Replay(options), progress, &mut signals).await?;
     tell(output, operations.clock().now(), performed, signals.first(), |report, layout| {
-        render(report, hold.as_ref(), layout)
+        render(report, doing, hold.as_ref(), layout)
     })
 }
 
@@ -94,8 +94,8 @@ fn as_planned(plan: PublishPlan) -> SyncReport {
 }
 
 /// The report, and that `released` is no more.
-fn render(report: &SyncReport, released: Option<&HoldReport>, layout: &Layout) -> String {
-    let mut answer = outcome::render(report, Doing::Publish, layout);
+fn render(report: &SyncReport, doing: Doing, released: Option<&HoldReport>, layout: &Layout) -> String {
+    let mut answer = outcome::render(report, doing, layout);
     let is_done = matches!(report.run.outcome, Some(RunOutcome::Published | RunOutcome::Unchanged));
     if let Some(hold) = released.filter(|_| is_done) {
         push_line(&mut answer, &format!("the hold is released; it was {}", described_hold(hold, layout)));
@@ -216,9 +216,10 @@ to see its rows: greenroom diff --run 7 --rows
     #[test]
     fn the_answer_says_that_the_hold_is_released_when_it_is() {
         let layout = Layout::unlimited(Timestamp::UNIX_EPOCH);
-        let text = render(&report(RunOutcome::Published, Vec::new()), Some(&hold()), &layout);
+        let doing = Doing::Publish { under_hold: true };
+        let text = render(&report(RunOutcome::Published, Vec::new()), doing, Some(&hold()), &layout);
         assert!(text.contains("\nthe hold is released; it was held by ana@box: bad\\ndata (since"), "{text}");
-        let text = render(&report(RunOutcome::Failed, Vec::new()), Some(&hold()), &layout);
+        let text = render(&report(RunOutcome::Failed, Vec::new()), doing, Some(&hold()), &layout);
         assert!(!text.contains("released"), "{text}");
     }
 }

@@ -28,7 +28,7 @@ const LISTED: u64 = 50;
 #[command(after_help = "\
 NAME is an entity such as boardstalents, or an endpoint such as mediaTags, which stands for all of its entities.
 
-It lists what the source still sends; with --gone also what it does not send any more, with --run what one run met. A
+It lists what the source still sends; with --gone also what it does not send any more, with --run what one run met. A \
 record that became a row without one of its values is listed, too.
 
 Examples:
@@ -171,12 +171,12 @@ fn render(list: &QuarantineList, is_of_run: bool, layout: &Layout) -> String {
     }
     let mut table = Table::new(if is_of_run { &OF_RUN } else { &COLUMNS });
     for record in &list.records {
-        let [entity, reason, first, last, gone, body] = cells(record, layout);
+        let [entity, reason, first_seen, last_seen, gone, received] = cells(record, layout);
         if is_of_run {
             let position = record.position.map_or_else(|| "-".to_owned(), |position| position.to_string());
-            table.row([entity, position, reason, first, last, gone, body]);
+            table.row([entity, position, reason, first_seen, last_seen, gone, received]);
         } else {
-            table.row([entity, reason, first, last, gone, body]);
+            table.row([entity, reason, first_seen, last_seen, gone, received]);
         }
     }
     let mut answer = table.render(layout);

@@ -94,13 +94,15 @@ pub(super) async fn go_back(
     let sets_hold = matches!(options.hold, HoldRule::Set(_));
     let progress = Progress::of(output, context.settings.verbose);
     let performed = perform(output, &operations, Order::Replay(options), progress, &mut signals).await?;
+    let was_set = status.hold.is_some();
     let is_back = matches!(performed.report.run.outcome, Some(RunOutcome::Published | RunOutcome::Unchanged));
     // What was done is done, even if the hold cannot be read any more.
     let hold = if is_back && sets_hold { operations.status().await.ok().and_then(|status| status.hold) } else { None };
     tell(output, operations.clock().now(), performed, signals.first(), |report, layout| {
         let mut answer = outcome::render(report, doing, layout);
         if let Some(hold) = &hold {
-            push_line(&mut answer, &described_hold(hold, layout));
+            let set = if was_set { "the hold stays" } else { "the hold is set" };
+            push_line(&mut answer, &format!("{set}: {}", described_hold(hold, layout)));
             push_line(&mut answer, "nothing more is published until `greenroom release`");
         }
         answer
@@ -204,8 +206,8 @@ to see its rows: greenroom diff --run 7 --rows
             reason: "bad".into(),
             publication: None,
         };
-        let held = Question { hold: Some(&hold), ..ignoring };
-        assert!(held.render(&layout).contains("the hold stays: held by ana@box: bad (since 1970-01-01 00:00:00Z, 5"));
+        let kept = Question { hold: Some(&hold), ..ignoring };
+        assert!(kept.render(&layout).contains("the hold stays: held by ana@box: bad (since 1970-01-01 00:00:00Z, 5"));
     }
 
     #[test]

@@ -25,8 +25,8 @@ use crate::{
 /// Arguments of `rollback`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-It shows what it would do and asks for a capital Y. It is itself a publication: a second rollback undoes the first.
-Without ENTITY, --publication or --to it takes the newest publication back. It sets the hold, as the next run would
+It shows what it would do and asks for a capital Y. It is itself a publication: a second rollback undoes the first. \
+Without ENTITY, --publication or --to it takes the newest publication back. It sets the hold, as the next run would \
 publish the same data again; a rollback of that rollback releases it.
 
 --to goes to what was live after a run, from the snapshots that are kept of it, with the same guards as a sync.
@@ -37,7 +37,7 @@ Examples:
   greenroom rollback --to 3
   greenroom rollback --yes --json
 
-Exit status: 0 done; 1 nothing to go back to, something else was published meanwhile, or a snapshot is gone; 3 (--to)
+Exit status: 0 done; 1 nothing to go back to, something else was published meanwhile, or a snapshot is gone; 3 (--to) \
 held by a guard; 4 (--to) a run goes on; 5 not confirmed; 130/143/129 by signal.")]
 pub struct RollbackArguments {
     /// Switch only these entities, each to what was live before it

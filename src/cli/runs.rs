@@ -89,7 +89,7 @@ fn marks(run: &RunSummary) -> String {
         run.scope.as_ref().map(|scope| format!("only {}", names(scope))),
         (run.outcome == Some(RunOutcome::Published) && run.error.is_some()).then(|| "partial".to_owned()),
     ];
-    marks.into_iter().flatten().map(|mark| format!(", {mark}")).collect()
+    marks.into_iter().flatten().flat_map(|mark| [", ".to_owned(), mark]).collect()
 }
 
 const ATTEMPTS: [Column; 6] =

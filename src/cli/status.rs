@@ -222,9 +222,9 @@ last run     run 7 failed after 812 ms, 5 min ago, 2023-11-14 22:13:20Z: boards:
         let (since, operator) =
             (plain.entities[0].published_at.unwrap(), plain.last_run.as_ref().unwrap().operator.clone());
         let hold = HoldReport { since, operator, reason: "bad".into(), publication: None };
-        let held = StatusReport { hold: Some(hold), ..plain };
+        let stopped = StatusReport { hold: Some(hold), ..plain };
         let layout = Layout::unlimited(Timestamp::from_second(1_700_000_300).unwrap());
-        let text = render(&held, Some("run 7, publish it with: greenroom publish 7"), &layout);
+        let text = render(&stopped, Some("run 7, publish it with: greenroom publish 7"), &layout);
         assert!(
             text.contains("\nhold         held by ana\\u{202e}@box: bad (since 2023-11-14 22:13:20Z, 5 min ago)\n")
         );

@@ -10,13 +10,19 @@ use super::{
     progress::Progress,
     signal::Signals,
 };
-use crate::{entity::Entity, guard::Acceptance, ops::SyncOptions, report::Trigger, sync::Scope};
+use crate::{
+    entity::Entity,
+    guard::Acceptance,
+    ops::SyncOptions,
+    report::{RunOutcome, Trigger},
+    sync::Scope,
+};
 
 /// Arguments of `sync`.
 #[derive(Args, Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "one a flag")]
 #[command(after_help = "\
-Entities: talents, boards, mediatags, talentsportfolios, portfoliosmedia, talentsmeasurements, talentssocials,
+Entities: talents, boards, mediatags, talentsportfolios, portfoliosmedia, talentsmeasurements, talentssocials, \
 boardstalents, boardsportfolios, mediatags_junction.
 Guards: empty, shrink, quarantine, dangling; --guard sets their limits.
 
@@ -27,7 +33,8 @@ Examples:
   greenroom sync --json | jq .run.outcome
 
 What a run is about is published together or not at all. SIGINT, SIGTERM and SIGHUP cancel it; what is live then stays.
-Exit status: 0 published, unchanged or, in a dry run, ready to be published; 1 failed, or a partial publish left something
+
+Exit status: 0 published, unchanged or, in a dry run, ready to be published; 1 failed, or a partial publish left something \
 behind; 2 configuration; 3 held by a guard or the hold; 4 another run goes on; 130/143/129 by signal.")]
 pub struct SyncArguments {
     /// Sync only these entities; without any all ten
@@ -78,8 +85,11 @@ pub(super) async fn run(context: &Context, arguments: &SyncArguments) -> Result<
         if arguments.json_lines { Progress::JsonLines(None) } else { Progress::of(output, context.settings.verbose) };
     let mut signals = Signals::listen()?;
     let performed = perform(output, &operations, Order::Sync(arguments.options()), progress, &mut signals).await?;
+    // Guards may have stopped it before the hold could.
+    let stopped = matches!(performed.report.run.outcome, Some(RunOutcome::Held | RunOutcome::Prepared));
+    let under_hold = stopped && operations.status().await.is_ok_and(|status| status.hold.is_some());
     tell(output, operations.clock().now(), performed, signals.first(), |report, layout| {
-        outcome::render(report, Doing::Sync, layout)
+        outcome::render(report, Doing::Sync { under_hold }, layout)
     })
 }
 
