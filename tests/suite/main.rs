@@ -7,6 +7,8 @@
 mod cancel;
 mod cleanup;
 mod commands;
+mod commands_guards;
+mod commands_ways;
 mod console;
 mod contract;
 mod data;
@@ -17,6 +19,7 @@ mod invariants;
 mod lock;
 mod picture;
 mod pty;
+mod questions;
 mod readers;
 mod records;
 mod rollback;
