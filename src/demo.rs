@@ -1,7 +1,7 @@
 //! The built-in NowRepBlue of the `demo` command: a server on this machine whose data changes from sync to sync.
 //!
-//! It answers as the live API does, holds a little of the dirt that real payloads hold, and in some syncs fails once, so
-//! that everything the console shows can be seen without a source.
+//! It answers as the live API does, holds a little of the dirt that real payloads hold, in some syncs fails once and in
+//! some sends what a guard has to stop, so that everything the console shows can be seen without a source.
 
 mod change;
 mod data;
@@ -21,7 +21,7 @@ use std::{
 use axum::{
     Json, Router,
     body::Body,
-    http::{HeaderMap, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing,
 };
@@ -61,7 +61,7 @@ impl DemoBlue {
     }
 
     async fn start_with(timing: Timing) -> io::Result<Self> {
-        let source = Source::new(timing.refuses)?;
+        let source = Source::new(timing.misbehaves)?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = format!("http://{}/", listener.local_addr()?);
         let address = Url::parse(&address).map_err(io::Error::other)?;
@@ -86,7 +86,7 @@ fn routes(source: &Arc<Mutex<Source>>, timing: Timing) -> Router {
         let answer = async move |headers: HeaderMap| {
             let run = headers.get(RUN_HEADER).and_then(|run| run.to_str().ok()?.parse().ok());
             let answer = source.lock().unwrap_or_else(PoisonError::into_inner).answer(endpoint, run);
-            respond(endpoint, answer, timing)
+            respond(endpoint, answer, headers.get(header::IF_NONE_MATCH), timing)
         };
         router = router.route(endpoint.path(), routing::get(answer));
     }
@@ -95,13 +95,18 @@ fn routes(source: &Arc<Mutex<Source>>, timing: Timing) -> Router {
     })
 }
 
-fn respond(endpoint: Endpoint, answer: Answer, timing: Timing) -> Response {
+fn respond(endpoint: Endpoint, answer: Answer, known: Option<&HeaderValue>, timing: Timing) -> Response {
     match answer {
         Answer::Body(body) => {
+            let tag = format!("\"{}\"", blake3::hash(&body).to_hex());
+            if known.is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+                return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response();
+            }
             // The length is told beforehand, as by the live API, so that progress has a whole to go by.
             let head = [
                 (header::CONTENT_TYPE, "application/json".to_owned()),
                 (header::CONTENT_LENGTH, body.len().to_string()),
+                (header::ETAG, tag),
             ];
             (head, Body::from_stream(timing.pieces(endpoint, body))).into_response()
         }

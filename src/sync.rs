@@ -9,11 +9,13 @@ mod request;
 mod run;
 mod scope;
 pub mod state;
+mod step;
 
 pub use self::{
     event::{EventRecord, RunEvent},
     request::{Bodies, StagedBodies, SyncContext, SyncRequest},
     run::run,
     scope::Scope,
-    state::{RunState, Stage, StepState},
+    state::RunState,
+    step::{Stage, StepState},
 };

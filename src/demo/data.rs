@@ -67,10 +67,12 @@ impl Dataset {
 
     /// The bodies that the endpoints send, one record a line.
     pub(super) fn bodies(&self) -> [Bytes; Endpoint::ALL.len()] {
-        array::from_fn(|place| {
-            let records: Vec<_> = self.lists[place].iter().map(Value::to_string).collect();
-            Bytes::from(format!("{{\"data\":[\n{}\n]}}\n", records.join(",\n")))
-        })
+        array::from_fn(|place| body(&self.lists[place]))
+    }
+
+    /// The body that `endpoint` would send if it had its first record only.
+    pub(super) fn body_of_first(&self, endpoint: Endpoint) -> Bytes {
+        body(self.list(endpoint).get(..1).unwrap_or_default())
     }
 
     /// Distinct tags that are whole, in the order in which they first appear.
@@ -79,6 +81,11 @@ impl Dataset {
         let tags = self.list(Endpoint::MediaTags).iter().flat_map(|medium| items(medium, "tags"));
         tags.filter(|tag| text(tag, "slug").is_some() && seen.insert(text(tag, "id"))).cloned().collect()
     }
+}
+
+fn body(records: &[Value]) -> Bytes {
+    let records: Vec<_> = records.iter().map(Value::to_string).collect();
+    Bytes::from(format!("{{\"data\":[\n{}\n]}}\n", records.join(",\n")))
 }
 
 /// The text under `key`, if there is one.

@@ -15,8 +15,8 @@ const PIECES: usize = 24;
 pub enum Pace {
     /// Answers at once and never fails, for tests.
     Instant,
-    /// Sends each body within 0.3 to 1.6 s, always the same for an endpoint, and in every third run first answers 503 at
-    /// one endpoint, for people to watch.
+    /// Sends each body within 0.3 to 1.6 s, always the same for an endpoint, in every third run first answers 503 at
+    /// one endpoint, and in every sixth has lost most boards, for people to watch.
     Lifelike,
 }
 
@@ -25,15 +25,15 @@ pub enum Pace {
 pub(super) struct Timing {
     /// Time from the request to the end of the body.
     pub(super) duration: fn(Endpoint) -> Duration,
-    /// Whether some runs meet a 503.
-    pub(super) refuses: bool,
+    /// Whether some runs meet a 503, and others data that nobody wants to be live.
+    pub(super) misbehaves: bool,
 }
 
 impl Timing {
     pub(super) const fn of(pace: Pace) -> Self {
         match pace {
-            Pace::Instant => Self { duration: |_| Duration::ZERO, refuses: false },
-            Pace::Lifelike => Self { duration: lifelike, refuses: true },
+            Pace::Instant => Self { duration: |_| Duration::ZERO, misbehaves: false },
+            Pace::Lifelike => Self { duration: lifelike, misbehaves: true },
         }
     }
 
@@ -92,7 +92,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_comes_whole_in_pieces_spread_over_its_time() {
         let time = Duration::from_millis(60);
-        let timing = Timing { duration: |_| Duration::from_millis(60), refuses: false };
+        let timing = Timing { duration: |_| Duration::from_millis(60), misbehaves: false };
         let body = Bytes::from((0..1_003).map(|number| b'a' + u8::try_from(number % 26).unwrap()).collect::<Vec<_>>());
         let started = Instant::now();
         let pieces: Vec<_> = timing.pieces(Endpoint::Talents, body.clone()).collect().await;

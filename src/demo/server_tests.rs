@@ -67,7 +67,7 @@ async fn requests_without_a_run_get_the_current_generation() {
 
 #[tokio::test]
 async fn a_refusal_comes_once_a_run_and_asks_for_a_second() {
-    let timing = Timing { duration: |_| Duration::ZERO, refuses: true };
+    let timing = Timing { duration: |_| Duration::ZERO, misbehaves: true };
     let blue = DemoBlue::start_with(timing).await.unwrap();
     let client = client(&blue);
     fetch_all(&client, 7).await;
@@ -82,6 +82,20 @@ async fn a_refusal_comes_once_a_run_and_asks_for_a_second() {
     assert_eq!(refused, 1);
     fetch_all(&client, 8).await;
     fetch_all(&client, 9).await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_known_is_not_sent_again() {
+    let blue = DemoBlue::start(Pace::Instant).await.unwrap();
+    let client = client(&blue);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let begin = async |known: &Validators| client.begin(Endpoint::Boards, 1, known, deadline).await.unwrap();
+    let Answer::Body(mut first) = begin(&Validators::default()).await else { panic!("nothing was known") };
+    while first.next().await.unwrap().is_some() {}
+    let (_, validators) = first.finish().unwrap();
+    assert!(matches!(begin(&validators).await, Answer::NotModified));
+    let other = Validators { etag: Some("\"other\"".to_owned()), last_modified: None };
+    assert!(matches!(begin(&other).await, Answer::Body(_)));
 }
 
 #[tokio::test]

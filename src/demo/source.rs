@@ -39,15 +39,15 @@ pub(super) struct Source {
     data: Dataset,
     newest: Arc<Generation>,
     runs: VecDeque<Run>,
-    refuses: bool,
+    misbehaves: bool,
 }
 
 impl Source {
-    /// The source before its first run; with `refuses` every third run meets a refusal.
-    pub(super) fn new(refuses: bool) -> io::Result<Self> {
+    /// The source before its first run; when it `misbehaves` every third run meets a refusal, every sixth an incident.
+    pub(super) fn new(misbehaves: bool) -> io::Result<Self> {
         let data = Dataset::built_in()?;
         let newest = Arc::new(Generation { number: 0, bodies: data.bodies() });
-        Ok(Self { data, newest, runs: VecDeque::new(), refuses })
+        Ok(Self { data, newest, runs: VecDeque::new(), misbehaves })
     }
 
     /// Answers one request, beginning the next generation when it is the first of its run.
@@ -68,14 +68,23 @@ impl Source {
         if !self.runs.is_empty() {
             let generation = self.newest.number + 1;
             advance(&mut self.data, generation);
-            self.newest = Arc::new(Generation { number: generation, bodies: self.data.bodies() });
+            let mut bodies = self.data.bodies();
+            if self.misbehaves && is_incident(generation) {
+                bodies[Endpoint::Boards.index()] = self.data.body_of_first(Endpoint::Boards);
+            }
+            self.newest = Arc::new(Generation { number: generation, bodies });
         }
         if self.runs.len() == REMEMBERED {
             self.runs.pop_front();
         }
-        let refusal = refusing(self.newest.number).filter(|_| self.refuses);
+        let refusal = refusing(self.newest.number).filter(|_| self.misbehaves);
         self.runs.push_back(Run { number, generation: self.newest.clone(), refusal });
     }
+}
+
+/// Whether all boards but the first are missing in `generation`, which nobody wants to be live.
+fn is_incident(generation: u64) -> bool {
+    generation % 6 == 5
 }
 
 /// The endpoint that refuses once in `generation`, another one each time.
@@ -117,6 +126,25 @@ mod tests {
             run(&mut source, number);
         }
         assert_eq!((source.runs.len(), source.newest.number), (REMEMBERED, 29));
+    }
+
+    #[test]
+    fn every_sixth_run_has_lost_most_boards() {
+        let boards = |answer: &Answer| match answer {
+            Answer::Body(body) => {
+                let body: serde_json::Value = serde_json::from_slice(body).unwrap();
+                body["data"].as_array().unwrap().len()
+            }
+            Answer::Refusal => panic!("refused twice"),
+        };
+        let mut source = Source::new(true).unwrap();
+        let lost: Vec<_> = (0..12)
+            .filter(|number| {
+                run(&mut source, *number);
+                boards(&run(&mut source, *number)[Endpoint::Boards.index()]) == 1
+            })
+            .collect();
+        assert_eq!(lost, [5, 11]);
     }
 
     #[test]

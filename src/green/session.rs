@@ -181,8 +181,8 @@ impl Session {
     /// # Errors
     /// When it cannot be written.
     pub async fn remember_same_rows(&self, entity: Entity, hash: String) -> Result<(), GreenError> {
-        let run = self.run;
-        self.writer.call(move |connection| status::remember_same_rows(connection, run, entity, &hash)).await
+        let (run, base) = (self.run, self.base);
+        self.writer.call(move |connection| status::remember_same_rows(connection, run, base, entity, &hash)).await
     }
 
     /// A snapshot, as far as it needs to be known before it is read.

@@ -151,10 +151,12 @@ pub(super) fn live(connection: &Connection, entity: Entity) -> Result<LiveVersio
     Ok(LiveVersion { active, backup, active_origin, active_hash, same_rows, backup_origin, diff, made_from })
 }
 
-/// Remembers that the body with this `hash` makes the very rows of `entity` that are live.
+/// Remembers that the body with this `hash` makes the very rows of `entity` that `base` and those before it made live,
+/// unless something was published since.
 pub(super) fn remember_same_rows(
     connection: &Connection,
     run: RunId,
+    base: Option<PublicationId>,
     entity: Entity,
     hash: &str,
 ) -> Result<(), GreenError> {
@@ -162,8 +164,8 @@ pub(super) fn remember_same_rows(
         .execute(
             "INSERT OR REPLACE INTO sync_same_rows (entity, publication_id, hash, mapping, run_id) \
              SELECT ?1, max(publication_id), ?2, ?3, ?4 FROM sync_publication_entities WHERE entity = ?1 \
-             HAVING max(publication_id) IS NOT NULL",
-            params![entity.name(), hash, MAPPING_VERSION, run],
+             HAVING max(publication_id) IS NOT NULL AND (SELECT max(id) FROM sync_publications) = ?5",
+            params![entity.name(), hash, MAPPING_VERSION, run, base],
         )
         .doing("recording that rows are the same")?;
     Ok(())

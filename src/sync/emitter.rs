@@ -12,7 +12,8 @@ use tokio::{sync::mpsc, time::Instant};
 use super::{
     event::{EntityBefore, EventRecord, RunEvent},
     request::{SyncContext, SyncRequest},
-    state::{RunState, StepState},
+    state::RunState,
+    step::StepState,
 };
 use crate::{
     clock::Clock,

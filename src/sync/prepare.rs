@@ -20,7 +20,7 @@ use crate::{
     blue::Client,
     entity::{Endpoint, Entity, MAPPING_VERSION},
     green::{GreenError, Prepared},
-    report::{DiffCounts, SnapshotId},
+    report::{DiffCounts, RunId, SnapshotId},
 };
 
 /// Endpoints whose rows are parsed at the same time; one thread inserts for all.
@@ -147,11 +147,10 @@ impl Run {
             Err(Unfetched::Source(error)) => return self.part_failed(part, error),
             Err(Unfetched::Database(error)) => return self.part_failed(part, format!("{endpoint}: {error}")),
         };
-        if !self.request.force && part.entities.iter().all(|entity| self.is_live(*entity, &body.hash)) {
-            return match self.unchanged(part).await {
-                Ok(()) => Ended::Prepared(Vec::new()),
-                Err(error) => self.part_failed(part, format!("{endpoint}: {error}")),
-            };
+        match self.is_unchanged(part, &body).await {
+            Ok(true) => return Ended::Prepared(Vec::new()),
+            Ok(false) => {}
+            Err(error) => return self.part_failed(part, format!("{endpoint}: {error}")),
         }
         let Ok(_slot) = slots.load.acquire().await else { return Ended::GivenUp };
         match self.load(part, &body, stop).await {
@@ -194,24 +193,30 @@ impl Run {
         Ok(Fetched { snapshot, hash: body.hash })
     }
 
-    /// Whether the live rows of `entity` are those that the body with this hash makes by the mapping rules in force.
-    fn is_live(&self, entity: Entity, hash: &str) -> bool {
+    /// The run that loaded the rows which the body with this hash makes of `entity`, when they are what is live by the
+    /// mapping rules in force.
+    fn live_from(&self, entity: Entity, hash: &str) -> Option<RunId> {
         let live = &self.live[entity.index()];
-        let made_from =
-            live.active_hash.as_deref() == Some(hash) && live.active_origin.mapping == Some(MAPPING_VERSION);
-        made_from || live.same_rows.as_ref().is_some_and(|same| same.hash == hash && same.mapping == MAPPING_VERSION)
+        if live.active_hash.as_deref() == Some(hash) && live.active_origin.mapping == Some(MAPPING_VERSION) {
+            return live.active_origin.run;
+        }
+        let same = live.same_rows.as_ref()?;
+        (same.hash == hash && same.mapping == MAPPING_VERSION).then_some(same.run)
     }
 
-    async fn unchanged(&self, part: &Part) -> Result<(), GreenError> {
-        for entity in &part.entities {
-            let live = &self.live[entity.index()];
-            let loaded_by = live.same_rows.as_ref().map(|same| same.run).or(live.active_origin.run);
-            if let (PartBody::Fetched(_), Some(run)) = (&part.body, loaded_by) {
-                self.emitter.session().observe_quarantine(*entity, run, self.emitter.now()).await?;
+    /// Whether all that the body makes is live already, which is then told.
+    async fn is_unchanged(&self, part: &Part, body: &Fetched) -> Result<bool, GreenError> {
+        let live: Vec<_> = part.entities.iter().filter_map(|entity| self.live_from(*entity, &body.hash)).collect();
+        if self.request.force || live.len() < part.entities.len() {
+            return Ok(false);
+        }
+        for (entity, loaded_by) in part.entities.iter().zip(live) {
+            if let PartBody::Fetched(_) = part.body {
+                self.emitter.session().observe_quarantine(*entity, loaded_by, self.emitter.now()).await?;
             }
             self.emitter.emit(RunEvent::Unchanged { entity: *entity });
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Loads a body, counts its rows and compares them with the live ones; `None` when it was told to stop.

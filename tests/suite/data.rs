@@ -357,6 +357,23 @@ impl Data {
         self
     }
 
+    /// The same rows in another body, as long as there is an element at `endpoint`.
+    pub(crate) fn revised(mut self, endpoint: Endpoint, revision: u64) -> Self {
+        if let Some(first) = self.lists.get_mut(&endpoint).and_then(|list| list.first_mut()) {
+            first["revision"] = json!(format!("revised {revision}"));
+        }
+        self
+    }
+
+    /// The same with only the first `count` elements at `endpoint`, each of which makes one row.
+    pub(crate) fn only(mut self, endpoint: Endpoint, count: usize) -> Self {
+        self.lists.get_mut(&endpoint).unwrap().truncate(count);
+        for entity in endpoint.entities() {
+            self.rows.get_mut(entity).unwrap().truncate(count);
+        }
+        self
+    }
+
     /// The body of `endpoint` in one of the three envelopes.
     pub(crate) fn body(&self, endpoint: Endpoint, envelope: Envelope) -> Vec<u8> {
         let list = Json::from(self.lists[&endpoint].clone());

@@ -142,6 +142,43 @@ struct State {
     requests: Vec<Request>,
     injected: BTreeMap<Endpoint, u32>,
     stalled: BTreeMap<Endpoint, u32>,
+    knows: Knows,
+    unmodified: BTreeMap<Endpoint, u32>,
+}
+
+/// By what the fake knows a body again that it sent before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Knows {
+    /// By nothing: it sends no validators and answers in full.
+    #[default]
+    Nothing,
+    /// By an `ETag` of the body.
+    Etag,
+    /// By a `Last-Modified` that says nothing about the body, so many seconds before the `Date` of the answer.
+    Date(u64),
+}
+
+impl Knows {
+    /// The headers that go with `body`.
+    fn headers(self, body: &[u8]) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Nothing => Vec::new(),
+            Self::Etag => vec![("etag", format!("\"{}\"", blake3::hash(body).to_hex()))],
+            Self::Date(age) => {
+                let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+                let modified = now - Duration::from_secs(age);
+                vec![("date", httpdate::fmt_http_date(now)), ("last-modified", httpdate::fmt_http_date(modified))]
+            }
+        }
+    }
+
+    /// Whether a request with these headers asks for what `body` is known by.
+    fn recognizes(self, body: &[u8], asked: &BTreeMap<String, String>) -> bool {
+        let wanted = self.headers(body);
+        let tag = |name: &str| wanted.iter().find(|(one, _)| *one == name).map(|(_, value)| value);
+        let same = |header: &str, name: &str| asked.get(header).is_some_and(|value| Some(value) == tag(name));
+        same("if-none-match", "etag") || same("if-modified-since", "last-modified")
+    }
 }
 
 #[derive(Debug)]
@@ -232,6 +269,16 @@ impl FakeBlue {
         self.shared.change(|state| state.scripts.clear());
     }
 
+    /// Sends validators from now on, and says 304 to whom they come from.
+    pub(crate) fn know_by(&self, knows: Knows) {
+        self.shared.change(|state| state.knows = knows);
+    }
+
+    /// How often `endpoint` was answered with 304.
+    pub(crate) fn unmodified(&self, endpoint: Endpoint) -> u32 {
+        self.shared.state().unmodified.get(&endpoint).copied().unwrap_or_default()
+    }
+
     /// Lets all go on that is stalled now.
     pub(crate) fn release(&self) {
         self.shared.released.send_modify(|times| *times += 1);
@@ -272,7 +319,8 @@ async fn serve(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let endpoint = Endpoint::ALL.into_iter().find(|endpoint| endpoint.path() == plain);
     let moved = plain != path;
     let run = headers.get("x-greenroom-run").cloned();
-    let (body, fault) = shared.change(|state| {
+    let asked = headers.clone();
+    let (body, fault, knows) = shared.change(|state| {
         let same = state
             .requests
             .iter()
@@ -282,13 +330,18 @@ async fn serve(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         let body = endpoint.and_then(|endpoint| state.bodies.get(&endpoint)).cloned();
         let mut scripts = state.scripts.iter();
         let script = scripts.find(|script| !moved && Some(script.endpoint) == endpoint && script.when.covers(attempt));
-        (body, script.map(|script| script.fault.clone()))
+        (body, script.map(|script| script.fault.clone()), state.knows)
     });
     let (Some(endpoint), Some(body)) = (endpoint, body) else {
         return answer(&mut stream, 404, &[], b"no such endpoint").await;
     };
     match fault {
-        None => answer(&mut stream, 200, &[], &body).await,
+        None if knows.recognizes(&body, &asked) => {
+            shared.change(|state| *state.unmodified.entry(endpoint).or_default() += 1);
+            stream.write_all(b"HTTP/1.1 304 Not Modified\r\nconnection: close\r\n\r\n").await?;
+            stream.shutdown().await
+        }
+        None => answer(&mut stream, 200, &knows.headers(&body), &body).await,
         Some(fault) => {
             shared.change(|state| *state.injected.entry(endpoint).or_default() += 1);
             inject(stream, shared, endpoint, &body, fault).await

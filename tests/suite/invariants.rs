@@ -25,6 +25,7 @@ pub(crate) fn check(connection: &Connection) {
     }
     snapshots_are_whole(connection);
     runs_are_told_to_the_end(connection);
+    the_way_back_is_kept(connection);
     let unbalanced = "SELECT run_id || ' ' || entity FROM sync_steps \
                       WHERE records <> rows + duplicates + quarantined";
     assert_eq!(strings(connection, unbalanced), Vec::<String>::new(), "records balance in every run");
@@ -135,6 +136,20 @@ fn snapshots_are_whole(connection: &Connection) {
     }
 }
 
+/// What a live or a backup version was made from is still there, and at most one hold is in force.
+fn the_way_back_is_kept(connection: &Connection) {
+    let newest = "SELECT e.* FROM sync_publication_entities AS e WHERE publication_id = (SELECT max(publication_id) \
+                  FROM sync_publication_entities AS o WHERE o.entity = e.entity)";
+    for (version, snapshot) in [("to_version", "to_snapshot"), ("from_version", "from_snapshot")] {
+        let lost = format!(
+            "SELECT entity || ' {version}' FROM ({newest}) WHERE {version} <> 0 \
+             AND {snapshot} NOT IN (SELECT id FROM sync_snapshots WHERE complete)"
+        );
+        assert_eq!(strings(connection, &lost), Vec::<String>::new(), "versions whose snapshot is gone");
+    }
+    assert!(number(connection, "SELECT count(*) FROM sync_holds WHERE released_at IS NULL") <= 1);
+}
+
 fn runs_are_told_to_the_end(connection: &Connection) {
     let none =
         |what: &str, sql: &str| assert_eq!(number(connection, &format!("SELECT count(*) FROM {sql}")), 0, "{what}");
@@ -144,16 +159,27 @@ fn runs_are_told_to_the_end(connection: &Connection) {
         "sync_runs WHERE (outcome = 'published') <> (publication IS NOT NULL)",
     );
     none(
-        "runs that failed without a word",
-        "sync_runs WHERE (outcome IN ('published', 'unchanged')) <> (error IS NULL)",
+        "runs that did what was asked for and have an error though nothing stayed behind, or others without a word",
+        "sync_runs AS r WHERE (outcome IN ('published', 'unchanged', 'prepared') AND NOT EXISTS \
+         (SELECT 1 FROM sync_steps AS s WHERE s.run_id = r.id AND s.outcome = 'failed')) <> (error IS NULL)",
     );
     none(
         "publications that are of another run",
-        "sync_runs AS r JOIN sync_publications AS p ON p.id = r.publication WHERE p.run_id <> r.id OR p.kind <> 'sync'",
+        "sync_runs AS r JOIN sync_publications AS p ON p.id = r.publication WHERE p.run_id <> r.id \
+         OR p.replay_of IS NOT r.replay_of OR (p.kind <> 'sync' AND p.replay_of IS NULL)",
+    );
+    none("dry runs that published", "sync_runs WHERE dry_run AND publication IS NOT NULL");
+    none("replays of nothing", "sync_runs WHERE (trigger_kind = 'replay') <> (replay_of IS NOT NULL)");
+    none(
+        "runs without a step for each entity that they are about",
+        "sync_runs AS r WHERE outcome <> 'interrupted' AND (SELECT count(*) FROM sync_steps WHERE run_id = r.id) <> \
+         CASE WHEN scope IS NULL THEN 10 ELSE length(scope) - length(replace(scope, ',', '')) + 1 END",
     );
     none(
-        "runs without ten steps",
-        "sync_runs AS r WHERE outcome <> 'interrupted' AND (SELECT count(*) FROM sync_steps WHERE run_id = r.id) <> 10",
+        "published runs with a guard that nobody accepted, or whose publication does not know what was",
+        "sync_guards AS g JOIN sync_runs AS r ON r.id = g.run_id WHERE r.outcome = 'published' AND (NOT g.accepted OR \
+         NOT EXISTS (SELECT 1 FROM sync_publication_guards AS p WHERE p.publication_id = r.publication \
+          AND (p.guard, p.entity, p.message, p.accepted) = (g.guard, g.entity, g.message, 1)))",
     );
     none("steps without an outcome", "sync_steps WHERE outcome IS NULL");
     none(

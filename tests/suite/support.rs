@@ -103,21 +103,37 @@ impl Rig {
         self.start_with(SyncOptions::full(Trigger::Cli))
     }
 
-    fn start_with(&self, options: SyncOptions) -> Running {
-        let (sender, events) = mpsc::unbounded_channel();
+    /// The same in another way.
+    pub(crate) fn start_with(&self, options: SyncOptions) -> Running {
+        self.start_under(options, CancellationToken::new())
+    }
+
+    /// A run that is cancelled before it does anything.
+    pub(crate) fn start_cancelled(&self) -> Running {
         let cancel = CancellationToken::new();
+        cancel.cancel();
+        self.start_under(SyncOptions::full(Trigger::Cli), cancel)
+    }
+
+    fn start_under(&self, options: SyncOptions, cancel: CancellationToken) -> Running {
+        let (sender, events) = mpsc::unbounded_channel();
         let (operations, token) = (self.operations.clone(), cancel.clone());
         let handle = tokio::spawn(async move { operations.sync(options, sender, token).await });
         Running { handle, events, seen: Vec::new(), cancel }
     }
 
-    /// A whole replay, after which everything that must hold is checked.
-    pub(crate) async fn replay(&self, options: ReplayOptions) -> Result<Ran, OperationError> {
+    /// Begins a replay.
+    pub(crate) fn start_replay(&self, options: ReplayOptions) -> Running {
         let (sender, events) = mpsc::unbounded_channel();
         let (operations, cancel) = (self.operations.clone(), CancellationToken::new());
         let token = cancel.clone();
         let handle = tokio::spawn(async move { operations.replay(options, sender, token).await });
-        let ran = Running { handle, events, seen: Vec::new(), cancel }.end().await;
+        Running { handle, events, seen: Vec::new(), cancel }
+    }
+
+    /// A whole replay, after which everything that must hold is checked.
+    pub(crate) async fn replay(&self, options: ReplayOptions) -> Result<Ran, OperationError> {
+        let ran = self.start_replay(options).end().await;
         self.check();
         ran
     }
