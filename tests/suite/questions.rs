@@ -13,10 +13,7 @@ fn asked(shell: &Shell, arguments: &[&str], answer: &str) -> (u32, String) {
     session.until_shows(ASKED);
     session.press(answer);
     let status = session.end().exit_code();
-    let mut shown = String::new();
-    session.until("the screen", |output| !output.screen.screen().contents().is_empty());
-    shown.push_str(&String::from_utf8(session.raw()).unwrap().replace("\r\n", "\n"));
-    (status, shown)
+    (status, String::from_utf8(session.raw()).unwrap().replace("\r\n", "\n"))
 }
 
 fn publications(shell: &Shell) -> i64 {
