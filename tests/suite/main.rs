@@ -1,9 +1,11 @@
 //! The library against a NowRepBlue that misbehaves on demand: whole runs, from the socket to the views.
 //!
-//! `fake_blue` is the source, `data` what it sends and the rows that must come of it, `contract` the tables as the reading
-//! application knows them, `support` a database with operations on it, `invariants` what must hold after anything.
+//! `fake_blue` is the source, `data` what it sends and the rows that must come of it, `any_body` whatever else it may send,
+//! `contract` the tables as the reading application knows them, `support` a database with operations on it, `invariants` what
+//! must hold after anything.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
+mod any_body;
 mod cancel;
 mod cleanup;
 mod commands;
@@ -21,7 +23,9 @@ mod guards;
 mod invariants;
 mod lock;
 mod model;
+mod outcome;
 mod picture;
+mod properties;
 mod pty;
 mod quarantine;
 mod questions;

@@ -333,7 +333,7 @@ fn rule(hold: Hold) -> HoldRule {
 }
 
 /// All that a sequence is for.
-const MUST_BE_MET: [&str; 18] = [
+const MUST_BE_MET: [&str; 17] = [
     "sync published",
     "sync unchanged",
     "sync held",
@@ -347,7 +347,6 @@ const MUST_BE_MET: [&str; 18] = [
     "publish refused",
     "publish held",
     "rollback published",
-    "rollback prepared",
     "hold",
     "release",
     "cancelled",
