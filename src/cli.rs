@@ -6,9 +6,15 @@ mod demo;
 mod diff;
 pub mod exit;
 mod history;
+mod hold;
 mod logging;
+mod outcome;
 pub mod output;
+mod perform;
 mod progress;
+mod publish;
+mod quarantine;
+mod replay;
 mod rollback;
 mod runs;
 pub mod settings;
@@ -26,7 +32,10 @@ pub use self::{
     diff::DiffArguments,
     exit::{CliError, ExitStatus},
     history::HistoryArguments,
+    hold::HoldArguments,
     output::Output,
+    publish::PublishArguments,
+    quarantine::QuarantineArguments,
     rollback::RollbackArguments,
     runs::RunsArguments,
     settings::Settings,
@@ -40,12 +49,14 @@ const AFTER_HELP: &str = "\
 Examples:
   greenroom sync --source-url https://blue.example.com --database-url file:/data/sqlite.db
   greenroom status --json
+  greenroom publish 7 --accept shrink
   greenroom rollback
 
 Exit status:
   0    published or unchanged, or what was asked for was done
-  1    failed; nothing was switched
+  1    failed and nothing was switched, or a partial publish left something behind
   2    the arguments or the configuration are at fault
+  3    held by a guard or by the hold; nothing was switched
   4    another run has the lock
   5    the answer to a needed confirmation was no, or nobody could be asked
   129, 130, 143  ended by SIGHUP, SIGINT or SIGTERM; nothing was switched";
@@ -67,18 +78,26 @@ pub struct Cli {
 /// What can be done.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Fetch everything from the source and publish it, here and now
+    /// Fetch everything from the source, or some entities, and publish it, here and now
     Sync(SyncArguments),
-    /// Show what is live: versions, rows, ages, the running and the last run
+    /// Make live what a held run or a dry run prepared
+    Publish(PublishArguments),
+    /// Show what is live: versions, rows, ages, the hold, the running and the last run
     Status,
     /// List past runs, or show one with its steps, attempts and quarantine
     Runs(RunsArguments),
     /// List the kept bodies of the source, or print one
     History(HistoryArguments),
-    /// Compare the live rows with their backups
+    /// Compare the live rows with their backups or with a run, or two snapshots
     Diff(DiffArguments),
-    /// Take the newest publication back
+    /// List records that could not become rows, through the runs
+    Quarantine(QuarantineArguments),
+    /// Take a publication back, or some entities, or go back to an earlier run
     Rollback(RollbackArguments),
+    /// Keep runs from publishing until `release`
+    Hold(HoldArguments),
+    /// Let runs publish again
+    Release,
     /// Remove old snapshots, leftovers and old runs, and give their space back
     Cleanup(CleanupArguments),
     /// Open the console on a built-in source with data that changes
@@ -151,10 +170,14 @@ async fn execute(context: &Context, command: Option<Command>) -> Result<ExitStat
         None => console::run(context).await,
         Some(Command::Demo) => demo::run(context).await,
         Some(Command::Sync(arguments)) => sync::run(context, &arguments).await,
+        Some(Command::Publish(arguments)) => publish::run(context, &arguments).await,
         Some(Command::Status) => status::run(context).await,
         Some(Command::Runs(arguments)) => runs::run(context, &arguments).await,
         Some(Command::History(arguments)) => history::run(context, &arguments).await,
         Some(Command::Diff(arguments)) => diff::run(context, arguments).await,
+        Some(Command::Quarantine(arguments)) => quarantine::run(context, &arguments).await,
+        Some(Command::Hold(arguments)) => hold::hold(context, &arguments).await,
+        Some(Command::Release) => hold::release(context).await,
         Some(Command::Rollback(arguments)) => rollback::run(context, &arguments).await,
         Some(Command::Cleanup(arguments)) => cleanup::run(context, &arguments).await,
     }
@@ -187,7 +210,7 @@ mod tests {
             assert_eq!(cli.settings.verbose, 2);
             assert_eq!(cli.settings.database_url.as_deref(), Some("x.db"));
             assert_eq!(cli.settings.source_url.as_deref(), Some("http://blue"));
-            assert!(matches!(cli.command, Some(Command::Sync(SyncArguments { force: true, json_lines: false }))));
+            assert!(matches!(cli.command, Some(Command::Sync(SyncArguments { force: true, json_lines: false, .. }))));
         }
         assert!(parsed("greenroom").unwrap().command.is_none());
     }
@@ -204,6 +227,16 @@ mod tests {
         assert_eq!((diff.entities, diff.rows, diff.limit), (vec![Entity::Boards, Entity::Talents], true, 50));
         let Some(Command::Runs(runs)) = parsed("greenroom runs").unwrap().command else { panic!() };
         assert_eq!((runs.run, runs.limit), (None, 20));
+        let Some(Command::Sync(sync)) =
+            parsed("greenroom sync boards --accept shrink,boards.empty --accept all").unwrap().command
+        else {
+            panic!()
+        };
+        assert_eq!(sync.accept.iter().map(ToString::to_string).collect::<Vec<_>>(), ["shrink", "boards.empty", "all"]);
+        let Some(Command::Diff(diff)) = parsed("greenroom diff --snapshots 3 5 --rows").unwrap().command else {
+            panic!()
+        };
+        assert_eq!(diff.snapshots, Some(vec![3, 5]));
         for line in [
             "greenroom diff nothing",
             "greenroom diff --limit 3",
@@ -212,6 +245,21 @@ mod tests {
             "greenroom runs --limit 0",
             "greenroom cleanup --dry-run --yes",
             "greenroom publish",
+            "greenroom publish x",
+            "greenroom sync --with-related",
+            "greenroom sync --accept everything",
+            "greenroom sync --guard shrink",
+            "greenroom diff boards --snapshots 3 5",
+            "greenroom diff --run 3 --snapshots 3 5",
+            "greenroom diff --snapshots 3",
+            "greenroom diff --offset 3",
+            "greenroom rollback boards --to 3",
+            "greenroom rollback boards --publication 3",
+            "greenroom rollback --publication 3 --to 3",
+            "greenroom rollback --accept shrink",
+            "greenroom rollback --no-hold --reason x",
+            "greenroom quarantine nothing",
+            "greenroom quarantine --gone --run 3",
         ] {
             assert_eq!(parsed(line).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -4,15 +4,18 @@ use super::{
     Context, console,
     exit::{CliError, ExitStatus},
     logging,
+    outcome::{self, Doing},
+    perform::{Order, perform, tell},
     progress::Progress,
     settings::operator,
-    sync,
+    signal::Signals,
 };
 use crate::{
     blue::SourceConfig,
     demo::{DemoBlue, Pace},
     green::Database,
-    ops::Operations,
+    ops::{Operations, SyncOptions},
+    report::Trigger,
 };
 
 /// Runs the demo until the operator leaves it.
@@ -23,12 +26,18 @@ pub(super) async fn run(context: &Context) -> Result<ExitStatus, CliError> {
     let folder = tempfile::Builder::new().prefix("greenroom-demo-").tempdir().map_err(CliError::Start)?;
     let blue = DemoBlue::start(if headless { Pace::Instant } else { Pace::Lifelike }).await.map_err(CliError::Start)?;
     let database = Database::create_or_open(folder.path().join("demo.db"))?;
-    let operations = Operations::new(database, Some(SourceConfig::new(blue.address())), operator());
+    let operations = Operations::new(database, Some(SourceConfig::new(blue.address())), operator())
+        .with_limits(context.settings.limits());
     if headless {
         let output = &context.output;
         logging::install(context.settings.verbose);
-        let progress = if output.is_json() { Progress::Quiet } else { Progress::for_people(output) };
-        return sync::perform(output, &operations, false, progress).await;
+        let progress = Progress::of(output, context.settings.verbose);
+        let order = Order::Sync(SyncOptions::full(Trigger::Cli));
+        let mut signals = Signals::listen()?;
+        let performed = perform(output, &operations, order, progress, &mut signals).await?;
+        return tell(output, operations.clock().now(), performed, signals.first(), |report, layout| {
+            outcome::render(report, Doing::Sync { under_hold: false }, layout)
+        });
     }
     console::show(operations, context.settings.verbose, true).await
 }

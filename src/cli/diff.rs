@@ -1,4 +1,4 @@
-//! `diff`: how the live rows differ from their backups.
+//! `diff`: how rows differ between the backup and what is live, what is live and a run, or two snapshots.
 
 use clap::{Args, value_parser};
 
@@ -6,27 +6,40 @@ use super::{
     Context,
     exit::{CliError, ExitStatus},
     output::{Layout, push_line},
-    table::{Column, Table, left, right, version},
+    signal::Signals,
+    table::{Column, Table, left, right},
 };
 use crate::{
     entity::Entity,
-    report::{DiffReport, EntityDiff, RowChange, RowDiff},
+    green::{DiffSubject, GreenError, Page},
+    ops::{OperationError, Operations},
+    report::{DiffReport, EntityDiff, RowChange, RowDiff, RunId, SnapshotId},
     text,
 };
 
 /// Arguments of `diff`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-Entities: talents, boards, mediatags, talentsportfolios, portfoliosmedia, talentsmeasurements, talentssocials,
+Entities: talents, boards, mediatags, talentsportfolios, portfoliosmedia, talentsmeasurements, talentssocials, \
 boardstalents, boardsportfolios, mediatags_junction.
 
 Examples:
   greenroom diff
-  greenroom diff talents boards --rows --limit 10")]
+  greenroom diff talents boards --rows --limit 10
+  greenroom diff --run 7 --rows
+  greenroom diff --snapshots 12 15
+
+Counting is fast; --rows may take longer, and so does a snapshot, whose rows have to be made first. Ctrl-C stops it.")]
 pub struct DiffArguments {
     /// The entities to compare; without any all ten
     #[arg(value_name = "ENTITY")]
     pub entities: Vec<Entity>,
+    /// Compare the live rows with what this run staged, such as a held run or a dry run
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<RunId>,
+    /// Compare what two snapshots of one endpoint make; see `greenroom history`
+    #[arg(long, num_args = 2, value_names = ["OLD", "NEW"], conflicts_with_all = ["run", "entities"])]
+    pub snapshots: Option<Vec<SnapshotId>>,
     /// List the rows that differ, with the old and the new value of each changed column
     #[arg(long)]
     pub rows: bool,
@@ -34,58 +47,83 @@ pub struct DiffArguments {
     #[arg(long, value_name = "N", default_value_t = 50, requires = "rows",
         value_parser = value_parser!(u64).range(1..=i64::MAX as u64))]
     pub limit: u64,
+    /// How many of the rows are left out first
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "rows",
+        value_parser = value_parser!(u64).range(0..=i64::MAX as u64))]
+    pub offset: u64,
 }
 
-/// Compares the live with the backup versions.
+/// Compares two states of entities.
 pub(super) async fn run(context: &Context, arguments: DiffArguments) -> Result<ExitStatus, CliError> {
     let operations = context.settings.open()?;
-    let entities = if arguments.entities.is_empty() { Entity::ALL.to_vec() } else { arguments.entities };
-    let report = operations
-        .diff(
-            crate::green::DiffSubject::Backup,
-            entities,
-            arguments.rows.then_some(crate::green::Page { offset: 0, limit: arguments.limit }),
-            tokio_util::sync::CancellationToken::new(),
-        )
-        .await?;
-    context.output.report(&report, operations.clock().now(), |layout| render(&report, layout))?;
+    let (subject, entities) = wanted(&operations, &arguments).await?;
+    let page = Page { offset: arguments.offset, limit: arguments.limit };
+    let signals = Signals::listen()?;
+    let compared = operations.diff(subject, entities, arguments.rows.then_some(page), signals.token()).await;
+    let report = match (compared, signals.first()) {
+        (Err(OperationError::Green(GreenError::Stopped)), Some(signal)) => return Err(CliError::Stopped(signal)),
+        (compared, _) => compared?,
+    };
+    context.output.report(&report, operations.clock().now(), |layout| render(&report, page.offset, layout))?;
     Ok(ExitStatus::Done)
 }
 
-const COLUMNS: [Column; 6] =
-    [left("entity"), left("backup"), left("active"), right("added"), right("removed"), right("changed")];
+/// What is to be compared.
+async fn wanted(operations: &Operations, arguments: &DiffArguments) -> Result<(DiffSubject, Vec<Entity>), CliError> {
+    if let Some([old, new]) = arguments.snapshots.as_deref() {
+        let kept = operations.history(None).await?;
+        let endpoint = |id| {
+            let found = kept.iter().find(|snapshot| snapshot.id == id);
+            found.map(|snapshot| snapshot.endpoint).ok_or(CliError::UnknownSnapshot { id })
+        };
+        let (of_old, of_new) = (endpoint(*old)?, endpoint(*new)?);
+        if of_old != of_new {
+            return Err(CliError::OtherEndpoint { old: (*old, of_old), new: (*new, of_new) });
+        }
+        return Ok((DiffSubject::Snapshots(*old, *new), of_old.entities().to_vec()));
+    }
+    let entities = if arguments.entities.is_empty() { Entity::ALL.to_vec() } else { arguments.entities.clone() };
+    Ok((arguments.run.map_or(DiffSubject::Backup, DiffSubject::Run), entities))
+}
 
-fn render(report: &DiffReport, layout: &Layout) -> String {
+const COLUMNS: [Column; 6] =
+    [left("entity"), left("from"), left("to"), right("added"), right("removed"), right("changed")];
+
+fn render(report: &DiffReport, offset: u64, layout: &Layout) -> String {
+    if report.entities.is_empty() {
+        return "nothing to compare: the run staged none of these entities\n".to_owned();
+    }
     let mut table = Table::new(&COLUMNS);
     for diff in &report.entities {
         let [added, removed, changed] = match diff.counts {
             Some(counts) => [counts.added, counts.removed, counts.changed].map(text::thousands),
             None => ["-", "-", "-"].map(str::to_owned),
         };
-        let (backup, active) = (version(diff.backup_version), version(diff.active_version));
-        table.row([diff.entity.to_string(), backup, active, added, removed, changed]);
+        table.row([diff.entity.to_string(), diff.from.to_string(), diff.to.to_string(), added, removed, changed]);
     }
     let mut answer = table.render(layout);
     for diff in &report.entities {
-        rows(diff, layout, &mut answer);
+        rows(diff, offset, layout, &mut answer);
     }
     answer
 }
 
-fn rows(diff: &EntityDiff, layout: &Layout, answer: &mut String) {
+fn rows(diff: &EntityDiff, offset: u64, layout: &Layout, answer: &mut String) {
     let (Some(rows), Some(counts)) = (&diff.rows, diff.counts) else { return };
     if rows.is_empty() {
         return;
     }
-    let all = counts.added + counts.removed + counts.changed;
-    let shown = if all > rows.len() as u64 {
-        format!("first {} of {}", text::thousands(rows.len() as u64), text::count(all, "row", "rows"))
-    } else {
-        text::count(all, "row", "rows")
+    let (all, listed) = (counts.added + counts.removed + counts.changed, rows.len() as u64);
+    let shown = match offset {
+        0 if all > listed => format!("first {} of {}", text::thousands(listed), text::count(all, "row", "rows")),
+        0 => text::count(all, "row", "rows"),
+        _ => {
+            let (first, last) = (text::thousands(offset + 1), text::thousands(offset + listed));
+            format!("{first} to {last} of {}", text::count(all, "row", "rows"))
+        }
     };
-    let (backup, active) = (version(diff.backup_version), version(diff.active_version));
     answer.push('\n');
-    push_line(answer, &format!("{}, from {backup} to {active}, {shown}", diff.entity));
+    push_line(answer, &format!("{}, from {} to {}, {shown}", diff.entity, diff.from, diff.to));
     for one in rows {
         row(one, layout, answer);
     }
@@ -143,17 +181,18 @@ mod tests {
             active_version: 1,
             backup_version: 0,
             from: DiffSide::Version(0),
-            to: DiffSide::Version(1),
+            to: DiffSide::Snapshot(12),
             counts: None,
             rows: None,
         };
         let report = DiffReport { entities: vec![with_rows, without_backup] };
+        let layout = Layout::unlimited(jiff::Timestamp::UNIX_EPOCH);
         assert_eq!(
-            render(&report, &Layout::unlimited(jiff::Timestamp::UNIX_EPOCH)),
+            render(&report, 0, &layout),
             "\
-entity   backup  active  added  removed  changed
-boards   v1      v2          3        1        1
-talents  -       v1          -        -        -
+entity   from  to           added  removed  changed
+boards   v1    v2               3        1        1
+talents  -     snapshot 12      -        -        -
 
 boards, from v1 to v2, first 2 of 5 rows
 - b1
@@ -162,5 +201,8 @@ boards, from v1 to v2, first 2 of 5 rows
     title: \"a\\u{202e}\" > \"b\\n\"
 "
         );
+        assert!(render(&report, 3, &layout).contains("boards, from v1 to v2, 4 to 5 of 5 rows\n"));
+        let none = DiffReport { entities: Vec::new() };
+        assert!(render(&none, 0, &layout).starts_with("nothing to compare"));
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     entity::Endpoint,
     green::GreenError,
     ops::OperationError,
-    report::{RunOutcome, SnapshotId},
+    report::{HoldReport, RunId, RunOutcome, RunSummary, SnapshotId},
 };
 
 /// What the caller learns from the exit status.
@@ -15,10 +15,12 @@ use crate::{
 pub enum ExitStatus {
     /// 0: what was asked for was done; a run was published, or found what is live already.
     Done,
-    /// 1: it failed; nothing was switched.
+    /// 1: it failed and nothing was switched, or a partial publish left something behind.
     Failed,
     /// 2: the arguments or the configuration are at fault.
     Usage,
+    /// 3: a guard or the hold stopped the publish; nothing was switched.
+    Held,
     /// 4: another run has the lock.
     Locked,
     /// 5: the answer to a needed confirmation was no, or nobody could be asked.
@@ -35,19 +37,24 @@ impl ExitStatus {
             Self::Done => 0,
             Self::Failed => 1,
             Self::Usage => 2,
+            Self::Held => 3,
             Self::Locked => 4,
             Self::NotConfirmed => 5,
             Self::Signalled(signal) => 128 + signal.number(),
         }
     }
 
-    /// The status of a run that ended with `outcome` after the first of any signals was `signal`.
+    /// The status of a `run` that ended after the first of any signals was `signal`.
     ///
-    /// A run that was published before the signal could stop it counts as published.
+    /// A run that was published before the signal could stop it counts as published; one that published or prepared only
+    /// part of what it should has an error.
     #[must_use]
-    pub const fn of_run(outcome: Option<RunOutcome>, signal: Option<Signal>) -> Self {
-        match (outcome, signal) {
-            (Some(RunOutcome::Published | RunOutcome::Unchanged), _) => Self::Done,
+    pub const fn of_run(run: &RunSummary, signal: Option<Signal>) -> Self {
+        match (run.outcome, signal) {
+            (Some(RunOutcome::Published | RunOutcome::Unchanged | RunOutcome::Prepared), _) if run.error.is_none() => {
+                Self::Done
+            }
+            (Some(RunOutcome::Held), _) => Self::Held,
             (Some(RunOutcome::Cancelled), Some(signal)) => Self::Signalled(signal),
             _ => Self::Failed,
         }
@@ -84,6 +91,19 @@ pub enum CliError {
         "--json and --json-lines exclude each other: the one prints a single object, the other a line for each event"
     )]
     JsonTwice,
+    /// A publish of an earlier run while the hold is set.
+    #[error(
+        "{hold} (since {}); nothing was switched. `greenroom publish {run} --release` publishes run {run} and releases the hold", crate::text::time(.hold.since)
+    )]
+    UnderHold {
+        /// The run that was to be published.
+        run: RunId,
+        /// The hold.
+        hold: Box<HoldReport>,
+    },
+    /// A signal came before the work was done or the question answered.
+    #[error("stopped by {}; nothing was changed", .0.name())]
+    Stopped(Signal),
     /// The operator said no.
     #[error("not confirmed; nothing was changed")]
     Declined,
@@ -109,6 +129,23 @@ pub enum CliError {
         /// The number that was asked for.
         id: SnapshotId,
     },
+    /// No such snapshot of any endpoint.
+    #[error("there is no snapshot {id}; see `greenroom history`")]
+    UnknownSnapshot {
+        /// The number that was asked for.
+        id: SnapshotId,
+    },
+    /// Two snapshots that have nothing to do with each other.
+    #[error(
+        "snapshot {} is one of {}, snapshot {} one of {}; only snapshots of one endpoint can be compared, see `greenroom history`",
+        .old.0, .old.1, .new.0, .new.1
+    )]
+    OtherEndpoint {
+        /// The one snapshot and its endpoint.
+        old: (SnapshotId, Endpoint),
+        /// The other.
+        new: (SnapshotId, Endpoint),
+    },
     /// Standard output or input cannot be used.
     #[error("cannot use the terminal or pipe: {0}")]
     Stream(#[source] io::Error),
@@ -132,14 +169,23 @@ impl CliError {
     pub fn status(&self) -> ExitStatus {
         match self {
             Self::Operation(OperationError::Green(GreenError::Locked { .. })) => ExitStatus::Locked,
+            Self::Operation(OperationError::Green(GreenError::Held { .. })) | Self::UnderHold { .. } => {
+                ExitStatus::Held
+            }
+            Self::Stopped(signal) => ExitStatus::Signalled(*signal),
             Self::Operation(OperationError::Green(error)) if error.is_configuration() => ExitStatus::Usage,
             Self::Operation(OperationError::NoSource)
             | Self::NoDatabase
             | Self::BadSource { .. }
             | Self::JsonTwice
+            | Self::OtherEndpoint { .. }
             | Self::NoTerminal(_) => ExitStatus::Usage,
             Self::Declined | Self::CannotAsk { .. } | Self::JsonDoesNotAsk { .. } => ExitStatus::NotConfirmed,
-            Self::Operation(_) | Self::NoSuchSnapshot { .. } | Self::Stream(_) | Self::Start(_) => ExitStatus::Failed,
+            Self::Operation(_)
+            | Self::NoSuchSnapshot { .. }
+            | Self::UnknownSnapshot { .. }
+            | Self::Stream(_)
+            | Self::Start(_) => ExitStatus::Failed,
         }
     }
 
@@ -158,14 +204,48 @@ impl CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::{Operator, Trigger};
+
+    fn run(outcome: RunOutcome, error: Option<&str>) -> RunSummary {
+        RunSummary {
+            id: 7,
+            trigger: Trigger::Cli,
+            outcome: Some(outcome),
+            started_at: jiff::Timestamp::UNIX_EPOCH,
+            finished_at: None,
+            duration_ms: None,
+            operator: Operator { user: "ana".into(), host: "box".into(), pid: 1 },
+            source: "http://blue".into(),
+            publication: None,
+            scope: None,
+            dry_run: false,
+            replay_of: None,
+            error: error.map(str::to_owned),
+        }
+    }
 
     #[test]
     fn errors_have_the_promised_statuses() {
         let locked = GreenError::Locked { owner: None };
         let missing = GreenError::Missing { path: "green.db".into() };
         let nothing = GreenError::NothingToRollBack { why: "nothing was published yet".to_owned() };
+        let hold = Box::new(HoldReport {
+            since: jiff::Timestamp::UNIX_EPOCH,
+            operator: run(RunOutcome::Held, None).operator,
+            reason: "bad data".into(),
+            publication: None,
+        });
+        let stopped = GreenError::Held { hold: hold.clone() };
+        let gone = GreenError::NotReplayable { run: 3, why: "is gone".into(), possible: vec![5, 4] };
+        let (old, new) = ((3, Endpoint::Boards), (4, Endpoint::Talents));
         for (error, code) in [
             (CliError::from(locked), 4),
+            (stopped.into(), 3),
+            (CliError::UnderHold { run: 7, hold }, 3),
+            (gone.into(), 1),
+            (CliError::Stopped(Signal::Interrupt), 130),
+            (CliError::UnknownSnapshot { id: 9 }, 1),
+            (CliError::OtherEndpoint { old, new }, 2),
             (missing.into(), 2),
             (nothing.into(), 1),
             (OperationError::NoSource.into(), 2),
@@ -181,15 +261,23 @@ mod tests {
     }
 
     #[test]
-    fn only_a_cancelled_run_ends_by_its_signal() {
-        let of_run = |outcome, signal| ExitStatus::of_run(Some(outcome), signal).code();
-        assert_eq!(of_run(RunOutcome::Published, None), 0);
-        assert_eq!(of_run(RunOutcome::Published, Some(Signal::Interrupt)), 0);
-        assert_eq!(of_run(RunOutcome::Unchanged, None), 0);
-        assert_eq!(of_run(RunOutcome::Failed, Some(Signal::Terminate)), 1);
-        assert_eq!(of_run(RunOutcome::Cancelled, Some(Signal::Interrupt)), 130);
-        assert_eq!(of_run(RunOutcome::Cancelled, Some(Signal::Terminate)), 143);
-        assert_eq!(of_run(RunOutcome::Cancelled, Some(Signal::Hangup)), 129);
+    fn a_run_has_the_status_of_its_outcome() {
+        let of_run = |outcome, error, signal| ExitStatus::of_run(&run(outcome, error), signal).code();
+        for (outcome, error, signal, code) in [
+            (RunOutcome::Published, None, None, 0),
+            (RunOutcome::Published, Some("boards: HTTP status 500"), None, 1),
+            (RunOutcome::Published, None, Some(Signal::Interrupt), 0),
+            (RunOutcome::Unchanged, None, None, 0),
+            (RunOutcome::Prepared, None, None, 0),
+            (RunOutcome::Prepared, Some("boards: HTTP status 500"), None, 1),
+            (RunOutcome::Held, Some("shrink guard"), None, 3),
+            (RunOutcome::Failed, Some("full"), Some(Signal::Terminate), 1),
+            (RunOutcome::Cancelled, None, Some(Signal::Interrupt), 130),
+            (RunOutcome::Cancelled, None, Some(Signal::Terminate), 143),
+            (RunOutcome::Cancelled, None, Some(Signal::Hangup), 129),
+        ] {
+            assert_eq!(of_run(outcome, error, signal), code, "{outcome} {error:?} {signal:?}");
+        }
     }
 
     #[test]

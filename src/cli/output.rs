@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use rustix::termios::{self, QueueSelector};
 use serde::Serialize;
 
-use super::exit::{CliError, ExitStatus};
+use super::{
+    exit::{CliError, ExitStatus},
+    signal::Signals,
+};
 use crate::text;
 
 /// Columns assumed of a terminal that does not tell.
@@ -85,6 +88,11 @@ impl Output {
     /// Whether a moving picture may be drawn on standard error.
     pub(super) const fn can_animate(&self) -> bool {
         self.can_animate
+    }
+
+    /// Whether there is somebody who can answer a question.
+    pub(super) const fn can_ask(&self) -> bool {
+        !self.json && self.stdin_is_terminal && self.stderr_is_terminal
     }
 
     /// Columns of the terminal behind standard error.
@@ -168,10 +176,9 @@ impl Output {
         if self.json {
             return Err(CliError::JsonDoesNotAsk { what });
         }
-        let width = self.stderr_is_terminal.then(|| self.stderr_width());
         let mut stderr = io::stderr().lock();
-        write_whole(&mut stderr, &plan(&Layout { width, now })).map_err(CliError::Stream)?;
-        if !(self.stdin_is_terminal && self.stderr_is_terminal) {
+        write_whole(&mut stderr, &plan(&self.question_layout(now))).map_err(CliError::Stream)?;
+        if !self.can_ask() {
             return Err(CliError::CannotAsk { what });
         }
         // What was typed before the question is no answer to it.
@@ -182,6 +189,39 @@ impl Output {
         let mut answer = String::new();
         io::stdin().lock().read_line(&mut answer).map_err(CliError::Stream)?;
         if answer.trim() == wanted { Ok(()) } else { Err(CliError::Declined) }
+    }
+
+    fn question_layout(&self, now: Timestamp) -> Layout {
+        Layout { width: self.stderr_is_terminal.then(|| self.stderr_width()), now }
+    }
+
+    /// As [`Output::confirm`], for a process whose `signals` do not end it any more.
+    ///
+    /// # Errors
+    /// Also [`CliError::Stopped`], by a signal that came before the answer.
+    pub(super) async fn confirm_or_stop(
+        &self,
+        what: &'static str,
+        now: Timestamp,
+        plan: impl FnOnce(&Layout) -> String,
+        wanted: &'static str,
+        signals: &mut Signals,
+    ) -> Result<(), CliError> {
+        if let Some(signal) = signals.first() {
+            return Err(CliError::Stopped(signal));
+        }
+        let (output, plan) = (self.clone(), plan(&self.question_layout(now)));
+        // The thread may wait for an answer for ever; nobody waits for it then.
+        let asked = tokio::task::spawn_blocking(move || output.confirm(what, now, |_| plan, wanted));
+        tokio::select! {
+            biased;
+            signal = signals.next() => {
+                // The question left the cursor behind it.
+                let _ = write_whole(&mut io::stderr().lock(), "\n");
+                Err(CliError::Stopped(signal))
+            }
+            asked = asked => asked.unwrap_or(Err(CliError::Declined)),
+        }
     }
 }
 

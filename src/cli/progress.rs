@@ -37,8 +37,13 @@ pub(super) enum Progress {
 
 impl Progress {
     /// Bars where they can be drawn, lines elsewhere.
-    pub(super) fn for_people(output: &Output) -> Self {
+    fn for_people(output: &Output) -> Self {
         if output.can_animate() { Self::Bars(Box::new(Bars::new())) } else { Self::Lines }
+    }
+
+    /// What suits a command that prints its report afterwards: nothing beside JSON or a log of the same events.
+    pub(super) fn of(output: &Output, verbose: u8) -> Self {
+        if output.is_json() || verbose > 0 { Self::Quiet } else { Self::for_people(output) }
     }
 
     /// Takes the next event in.

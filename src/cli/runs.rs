@@ -6,12 +6,12 @@ use serde::Serialize;
 use super::{
     Context,
     exit::{CliError, ExitStatus},
+    outcome::{failures, findings, names, outcome, steps},
     output::{Layout, push_line},
-    sync::{failures, outcome, steps},
     table::{Column, Table, left, right},
 };
 use crate::{
-    report::{AttemptReport, QuarantineReport, RunId, RunReport, RunSummary},
+    report::{AttemptReport, QuarantineReport, RunId, RunOutcome, RunReport, RunSummary},
     text,
 };
 
@@ -75,10 +75,21 @@ fn render(runs: &[RunSummary], layout: &Layout) -> String {
             layout.when(run.started_at),
             run.duration_ms.map_or_else(|| "-".to_owned(), text::duration),
             run.publication.map_or_else(|| "-".to_owned(), |id| id.to_string()),
-            layout.fit(&format!("{}{error}", run.operator), 100),
+            layout.fit(&format!("{}{}{error}", run.operator, marks(run)), 100),
         ]);
     }
     table.render(layout)
+}
+
+/// What is special about a run, each mark after a comma.
+fn marks(run: &RunSummary) -> String {
+    let marks = [
+        run.dry_run.then(|| "dry run".to_owned()),
+        run.replay_of.map(|of_run| format!("replay of {of_run}")),
+        run.scope.as_ref().map(|scope| format!("only {}", names(scope))),
+        (run.outcome == Some(RunOutcome::Published) && run.error.is_some()).then(|| "partial".to_owned()),
+    ];
+    marks.into_iter().flatten().flat_map(|mark| [", ".to_owned(), mark]).collect()
 }
 
 const ATTEMPTS: [Column; 6] =
@@ -93,7 +104,7 @@ fn one(report: &RunReport, layout: &Layout) -> String {
     let took = run.duration_ms.map(|took| format!(" after {}", text::duration(took))).unwrap_or_default();
     let begun = format!("{}, {}", text::time(run.started_at), text::age(run.started_at, layout.now));
     let head = [
-        format!("run {} {}{took}{publication}", run.id, outcome(run)),
+        format!("run {} {}{took}{publication}{}", run.id, outcome(run), marks(run)),
         format!("started {begun} by {} (pid {}, {})", run.operator, run.operator.pid, run.trigger),
         format!("source {}", run.source),
     ];
@@ -102,10 +113,14 @@ fn one(report: &RunReport, layout: &Layout) -> String {
         push_line(&mut answer, line);
     }
     let sentences = failures(&report.entities);
-    if let Some(error) = run.error.as_deref().filter(|_| sentences.is_empty()) {
+    let found = findings(&report.guards);
+    // A run that guards held has their findings for its error.
+    let is_told = !sentences.is_empty() || (run.outcome == Some(RunOutcome::Held) && !found.is_empty());
+    if let Some(error) = run.error.as_deref().filter(|_| !is_told) {
         push_line(&mut answer, error);
     }
     answer.push_str(&sentences);
+    answer.push_str(&found);
     answer.push('\n');
     answer.push_str(&steps(&report.entities, layout));
     if !report.attempts.is_empty() {
@@ -196,6 +211,31 @@ run  outcome  trigger  started                           took  publication  by, 
   7  failed   cli      just now, 1970-01-01 00:00:00Z  812 ms            -  ana@box: boards: HTTP status 500
 "
         );
+    }
+
+    #[test]
+    fn marks_what_is_special() {
+        let marked = |run: RunSummary| marks(&run);
+        assert_eq!(marked(summary()), "");
+        assert_eq!(marked(RunSummary { dry_run: true, ..summary() }), ", dry run");
+        let replay = RunSummary { replay_of: Some(5), scope: Some(vec![Entity::Talents, Entity::Boards]), ..summary() };
+        assert_eq!(marked(replay), ", replay of 5, only talents, boards");
+        assert_eq!(marked(RunSummary { outcome: Some(RunOutcome::Published), ..summary() }), ", partial");
+        assert_eq!(marked(RunSummary { outcome: Some(RunOutcome::Published), error: None, ..summary() }), "");
+    }
+
+    #[test]
+    fn a_held_run_shows_its_findings_once() {
+        let held = RunSummary { outcome: Some(RunOutcome::Held), ..summary() };
+        let guards = vec![crate::cli::outcome::tests::finding(false)];
+        let report =
+            RunReport { run: held, entities: Vec::new(), guards, attempts: Vec::new(), quarantine: Vec::new() };
+        let layout = Layout::unlimited(Timestamp::UNIX_EPOCH);
+        let text = one(&report, &layout);
+        assert!(text.contains("\nshrink guard, boards: 100 of 1,240 rows would be left\\x1b[2J\n"), "{text}");
+        assert!(!text.contains("HTTP status 500"), "{text}");
+        let by_hold = RunReport { guards: Vec::new(), ..report };
+        assert!(one(&by_hold, &layout).contains("\nboards: HTTP status 500\n"));
     }
 
     #[test]

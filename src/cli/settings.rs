@@ -1,6 +1,6 @@
 //! Global options and what follows from them and the environment.
 
-use std::{env, path::PathBuf};
+use std::{env, path::PathBuf, str::FromStr};
 
 use clap::{ArgAction, Args};
 use reqwest::Url;
@@ -9,6 +9,7 @@ use super::exit::CliError;
 use crate::{
     blue::SourceConfig,
     green::{Database, path_from_url},
+    guard::{BadGuard, GuardLimits, GuardSetting},
     ops::{OperationError, Operations},
     report::Operator,
 };
@@ -23,6 +24,15 @@ pub struct Settings {
     /// Base address of NowRepBlue, such as `https://blue.example.com`
     #[arg(long, global = true, env = "SOURCE_API_URL", hide_env_values = true, value_name = "URL")]
     pub source_url: Option<String>,
+    /// Limit of a guard (empty, shrink, quarantine, dangling), such as `shrink=80%`, `boards.empty=off`
+    #[arg(
+        long = "guard",
+        global = true,
+        env = "GREENROOM_GUARDS",
+        hide_env_values = true,
+        value_name = "[ENTITY.]GUARD=LIMIT"
+    )]
+    pub guards: Vec<GuardSettings>,
     /// Print exactly one JSON object on standard output
     #[arg(long, global = true)]
     pub json: bool,
@@ -31,7 +41,31 @@ pub struct Settings {
     pub verbose: u8,
 }
 
+/// Limits of guards, separated by commas.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GuardSettings(Vec<GuardSetting>);
+
+impl FromStr for GuardSettings {
+    type Err = BadGuard;
+
+    fn from_str(given: &str) -> Result<Self, Self::Err> {
+        // An empty variable is one that is not set.
+        let settings = given.split(',').map(str::trim).filter(|setting| !setting.is_empty());
+        settings.map(str::parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
 impl Settings {
+    /// What prepared rows are checked against.
+    pub(super) fn limits(&self) -> GuardLimits {
+        let settings: Vec<GuardSetting> = self.guards.iter().flat_map(|GuardSettings(some)| some).copied().collect();
+        GuardLimits::with(&settings)
+    }
+
+    fn operations(&self, database: Database, source: Option<SourceConfig>) -> Operations {
+        Operations::new(database, source, operator()).with_limits(self.limits())
+    }
+
     /// Where the database is.
     pub(super) fn database_path(&self) -> Result<PathBuf, CliError> {
         let url = self.database_url.as_deref().filter(|url| !url.is_empty()).ok_or(CliError::NoDatabase)?;
@@ -48,19 +82,19 @@ impl Settings {
 
     /// Operations on a database that must exist. The source is not looked at, so that a bad one hinders no rollback.
     pub(super) fn open(&self) -> Result<Operations, CliError> {
-        Ok(Operations::new(Database::open(self.database_path()?)?, None, operator()))
+        Ok(self.operations(Database::open(self.database_path()?)?, None))
     }
 
     /// As [`Settings::open`], with the source when one is set.
     pub(super) fn open_with_source(&self) -> Result<Operations, CliError> {
         let (path, source) = (self.database_path()?, self.source()?);
-        Ok(Operations::new(Database::open(path)?, source, operator()))
+        Ok(self.operations(Database::open(path)?, source))
     }
 
     /// Operations from a source, which must be set, into a database that is created as needed.
     pub(super) fn create(&self) -> Result<Operations, CliError> {
         let (path, source) = (self.database_path()?, self.source()?.ok_or(OperationError::NoSource)?);
-        Ok(Operations::new(Database::create_or_open(path)?, Some(source), operator()))
+        Ok(self.operations(Database::create_or_open(path)?, Some(source)))
     }
 }
 
@@ -106,6 +140,17 @@ mod tests {
             assert!(error.to_string().contains(why), "{error}");
             assert_eq!(error.status().code(), 2);
         }
+    }
+
+    #[test]
+    fn limits_of_guards_come_in_lists() {
+        let given = ["shrink=0.8, boards.empty=off,", "boards.shrink=off", ""];
+        let guards = given.map(|given| given.parse().unwrap()).to_vec();
+        let settings = Settings { guards, ..Settings::default() };
+        let single = ["shrink=0.8", "boards.empty=off", "boards.shrink=off"].map(|one| one.parse().unwrap());
+        assert_eq!(settings.limits(), GuardLimits::with(&single));
+        assert_eq!(Settings::default().limits(), GuardLimits::default());
+        assert!("shrink=0.8,shrunk=1".parse::<GuardSettings>().unwrap_err().to_string().contains("`shrunk`"));
     }
 
     #[test]

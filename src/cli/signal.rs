@@ -64,13 +64,15 @@ impl Signal {
 /// Turns signals into a cancel, in tasks of their own, so that a blocked terminal or pipe does not keep them from it.
 #[derive(Debug)]
 pub(super) struct Signals {
+    cancel: CancellationToken,
     first: Arc<OnceLock<Signal>>,
     arrived: mpsc::UnboundedReceiver<Signal>,
 }
 
 impl Signals {
-    /// From now on signals cancel `cancel` instead of ending the process.
-    pub(super) fn cancel(cancel: &CancellationToken) -> Result<Self, CliError> {
+    /// From now on signals cancel [`Signals::token`] instead of ending the process.
+    pub(super) fn listen() -> Result<Self, CliError> {
+        let cancel = CancellationToken::new();
         let first = Arc::new(OnceLock::new());
         let (sender, arrived) = mpsc::unbounded_channel();
         for which in [Signal::Hangup, Signal::Interrupt, Signal::Terminate] {
@@ -89,7 +91,12 @@ impl Signals {
                 }
             });
         }
-        Ok(Self { first, arrived })
+        Ok(Self { cancel, first, arrived })
+    }
+
+    /// What the first signal cancels.
+    pub(super) fn token(&self) -> CancellationToken {
+        self.cancel.clone()
     }
 
     /// The first signal that came.

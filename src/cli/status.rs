@@ -3,11 +3,13 @@
 use super::{
     Context,
     exit::{CliError, ExitStatus},
+    outcome::{described_hold, outcome, publish_command},
     output::{Layout, push_line},
-    sync::outcome,
     table::{Column, Table, change, left, right, version},
 };
 use crate::{
+    guard::Acceptance,
+    ops::Operations,
     report::{PublicationKind, PublicationReport, RunSummary, StatusReport},
     text,
 };
@@ -16,8 +18,23 @@ use crate::{
 pub(super) async fn run(context: &Context) -> Result<ExitStatus, CliError> {
     let operations = context.settings.open_with_source()?;
     let report = operations.status().await?;
-    context.output.report(&report, operations.clock().now(), |layout| render(&report, layout))?;
+    // Only the text tells how to go on; the JSON object is the report.
+    let held = if context.output.is_json() { None } else { held_run(&operations, &report).await };
+    let now = operations.clock().now();
+    context.output.report(&report, now, |layout| render(&report, held.as_deref(), layout))?;
     Ok(ExitStatus::Done)
+}
+
+/// The held run and the command that publishes it, or why it cannot be published.
+async fn held_run(operations: &Operations, report: &StatusReport) -> Option<String> {
+    let held = report.held_run.as_ref()?;
+    Some(match operations.plan_publish(held.id).await {
+        Ok(plan) => {
+            let command = publish_command(&plan.run, &plan.guards, report.hold.is_some());
+            format!("run {}, publish it with: {command}", held.id)
+        }
+        Err(error) => error.to_string(),
+    })
 }
 
 const COLUMNS: [Column; 8] = [
@@ -31,7 +48,7 @@ const COLUMNS: [Column; 8] = [
     left("published").wrapped(),
 ];
 
-fn render(report: &StatusReport, layout: &Layout) -> String {
+fn render(report: &StatusReport, held_run: Option<&str>, layout: &Layout) -> String {
     let mut table = Table::new(&COLUMNS);
     for entity in &report.entities {
         table.row([
@@ -64,12 +81,14 @@ fn render(report: &StatusReport, layout: &Layout) -> String {
             "publication",
             report.publication.as_ref().map_or_else(|| "none yet".to_owned(), |one| publication(one, layout)),
         ),
+        ("hold", report.hold.as_ref().map_or_else(|| "none".to_owned(), |hold| described_hold(hold, layout))),
+        ("held run", held_run.unwrap_or_default().to_owned()),
         ("running", running.unwrap_or_else(|| "nothing".to_owned())),
         ("last run", report.last_run.as_ref().map_or_else(|| "none yet".to_owned(), |run| last_run(run, layout))),
     ];
     let mut answer = table.render(layout);
     answer.push('\n');
-    for (name, value) in lines {
+    for (name, value) in lines.into_iter().filter(|(_, value)| !value.is_empty()) {
         push_line(&mut answer, &format!("{name:12} {value}"));
     }
     answer
@@ -84,15 +103,22 @@ fn last_run(run: &RunSummary, layout: &Layout) -> String {
 
 /// A publication in a few words.
 pub(super) fn publication(publication: &PublicationReport, layout: &Layout) -> String {
-    let what = match (publication.kind, publication.undoes, publication.run) {
+    let PublicationReport { kind, run, undoes, replay_of, .. } = *publication;
+    let what = match (kind, undoes, replay_of) {
         (PublicationKind::Rollback, Some(undone), _) => format!("a rollback of publication {undone}"),
-        (PublicationKind::Rollback, None, _) => "a rollback".to_owned(),
-        (PublicationKind::Sync, _, Some(run)) => format!("made by run {run}"),
-        (PublicationKind::Sync, _, None) => "made by a sync".to_owned(),
+        (PublicationKind::Rollback, None, Some(to)) => format!("a rollback to run {to}"),
+        (PublicationKind::Rollback, None, None) => "a rollback of some entities".to_owned(),
+        (PublicationKind::Sync, _, replay_of) => {
+            let run = run.map_or_else(|| "a sync".to_owned(), |run| format!("run {run}"));
+            let replay = replay_of.map(|of_run| format!(", a replay of run {of_run}")).unwrap_or_default();
+            format!("made by {run}{replay}")
+        }
     };
+    let accepted: Vec<_> = publication.accepted.iter().map(|found| Acceptance::of(found).to_string()).collect();
+    let accepted = if accepted.is_empty() { String::new() } else { format!(", accepting {}", accepted.join(" ")) };
     let at = publication.published_at;
     let (id, operator) = (publication.id, &publication.operator);
-    format!("publication {id}, {what}, by {operator}, {}, {}", text::age(at, layout.now), text::time(at))
+    format!("publication {id}, {what}{accepted}, by {operator}, {}, {}", text::age(at, layout.now), text::time(at))
 }
 
 #[cfg(test)]
@@ -102,7 +128,7 @@ mod tests {
     use super::*;
     use crate::{
         entity::Entity,
-        report::{DatabaseStatus, DiffCounts, EntityStatus, Operator, RunOutcome, Trigger},
+        report::{DatabaseStatus, DiffCounts, EntityStatus, HoldReport, Operator, RunOutcome, Trigger},
     };
 
     fn report() -> StatusReport {
@@ -173,7 +199,7 @@ mod tests {
     fn tells_all_of_it() {
         let layout = Layout::unlimited(Timestamp::from_second(1_700_000_300).unwrap());
         assert_eq!(
-            render(&report(), &layout),
+            render(&report(), None, &layout),
             "\
 entity   active  backup   rows  backup rows     change  snapshots  published
 talents  v2      v1      1,240        1,200  +40 -0 ~3          3  5 min ago, 2023-11-14 22:13:20Z
@@ -183,6 +209,7 @@ database     green.db
 size         1.2 MB (4.1 kB free), write-ahead log 0 B
 source       not set
 publication  publication 4, a rollback of publication 3, by ana\\u{202e}@box, 5 min ago, 2023-11-14 22:13:20Z
+hold         none
 running      run 8 by ana\\u{202e}@box (pid 9, cli) since 2023-11-14 22:13:20Z, 5 min ago
 last run     run 7 failed after 812 ms, 5 min ago, 2023-11-14 22:13:20Z: boards: HTTP status 500
 "
@@ -190,9 +217,47 @@ last run     run 7 failed after 812 ms, 5 min ago, 2023-11-14 22:13:20Z: boards:
     }
 
     #[test]
+    fn tells_of_the_hold_and_the_held_run() {
+        let plain = report();
+        let (since, operator) =
+            (plain.entities[0].published_at.unwrap(), plain.last_run.as_ref().unwrap().operator.clone());
+        let hold = HoldReport { since, operator, reason: "bad".into(), publication: None };
+        let stopped = StatusReport { hold: Some(hold), ..plain };
+        let layout = Layout::unlimited(Timestamp::from_second(1_700_000_300).unwrap());
+        let text = render(&stopped, Some("run 7, publish it with: greenroom publish 7"), &layout);
+        assert!(
+            text.contains("\nhold         held by ana\\u{202e}@box: bad (since 2023-11-14 22:13:20Z, 5 min ago)\n")
+        );
+        assert!(text.contains("\nheld run     run 7, publish it with: greenroom publish 7\n"), "{text}");
+    }
+
+    #[test]
+    fn publications_say_what_made_them() {
+        let layout = Layout::unlimited(Timestamp::from_second(1_700_000_300).unwrap());
+        let plain = report().publication.unwrap();
+        let said = |kind, undoes, replay_of, accepted| {
+            let run = Some(8);
+            publication(&PublicationReport { kind, run, undoes, replay_of, accepted, ..plain.clone() }, &layout)
+        };
+        let finding = crate::cli::outcome::tests::finding(true);
+        for (text, wanted) in [
+            (said(PublicationKind::Sync, None, None, Vec::new()), "made by run 8, by"),
+            (
+                said(PublicationKind::Sync, None, Some(5), vec![finding]),
+                "made by run 8, a replay of run 5, accepting boards.shrink, by",
+            ),
+            (said(PublicationKind::Rollback, Some(3), None, Vec::new()), "a rollback of publication 3, by"),
+            (said(PublicationKind::Rollback, None, Some(5), Vec::new()), "a rollback to run 5, by"),
+            (said(PublicationKind::Rollback, None, None, Vec::new()), "a rollback of some entities, by"),
+        ] {
+            assert!(text.starts_with(&format!("publication 4, {wanted}")), "{text}");
+        }
+    }
+
+    #[test]
     fn the_table_fits_a_small_terminal() {
         let layout = Layout { width: Some(80), now: Timestamp::from_second(1_700_000_300).unwrap() };
-        let text = render(&report(), &layout);
+        let text = render(&report(), None, &layout);
         assert!(text.lines().take(3).all(|line| line.len() <= 80), "{text}");
     }
 }

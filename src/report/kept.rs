@@ -15,7 +15,6 @@ pub struct QuarantineReport {
     /// Whose row it would have been, or is.
     pub entity: Entity,
     /// Where it stood in the body.
-    #[serde(flatten)]
     pub position: Position,
     /// Set when the record became a row without this column's value.
     pub column: Option<String>,
@@ -103,7 +102,6 @@ pub struct QuarantineRecord {
     /// The first run whose source did not send it any more.
     pub gone_since_run: Option<RunId>,
     /// Where it stood in the body, for the records of one run.
-    #[serde(flatten)]
     pub position: Option<Position>,
     /// The record as received; a text when it is not readable as JSON.
     pub record: String,

@@ -15,41 +15,59 @@ use crate::{
 };
 
 /// What a call of the binary gave.
-struct Call {
-    status: i32,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Call {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Call {
     /// The one object on standard output.
-    fn json(&self) -> Json {
+    pub(crate) fn json(&self) -> Json {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {} {}", self.stdout, self.stderr))
     }
 }
 
 /// The binary against a fake source and the rig's database.
-struct Shell {
-    rig: Rig,
+pub(crate) struct Shell {
+    pub(crate) rig: Rig,
     source: String,
 }
 
 impl Shell {
     async fn new() -> Self {
-        let rig = Rig::new(&Data::marked(1)).await;
+        Self::with(&Data::marked(1)).await
+    }
+
+    /// The same with a source that sends `data`.
+    pub(crate) async fn with(data: &Data) -> Self {
+        let rig = Rig::new(data).await;
         let source = rig.blue.base().to_string();
         Self { rig, source }
     }
 
-    async fn call(&self, arguments: &[&str]) -> Call {
-        let path = self.rig.path.clone();
-        self.call_on(&path, arguments).await
+    /// The binary, not yet started.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        self.command_on(&self.rig.path, arguments)
     }
 
-    async fn call_on(&self, path: &Path, arguments: &[&str]) -> Call {
+    fn command_on(&self, path: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_greenroom"));
         command.args(arguments).env_clear().stdin(Stdio::null());
         command.env("DATABASE_URL", format!("file:{}", path.display())).env("SOURCE_API_URL", &self.source);
+        command
+    }
+
+    pub(crate) async fn call(&self, arguments: &[&str]) -> Call {
+        Self::end(self.command(arguments)).await
+    }
+
+    async fn call_on(&self, path: &Path, arguments: &[&str]) -> Call {
+        Self::end(self.command_on(path, arguments)).await
+    }
+
+    /// What `command` gives.
+    pub(crate) async fn end(mut command: Command) -> Call {
         // The fake source works on this thread's runtime, which must not stand still meanwhile.
         let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
         let Output { status, stdout, stderr } = output;
