@@ -52,6 +52,8 @@ pub struct JournalEntry {
     pub event: String,
     /// A request that ended with it.
     pub attempt: Option<AttemptReport>,
+    /// A guard that tripped.
+    pub finding: Option<GuardReport>,
 }
 
 /// How a run ended.
@@ -65,8 +67,6 @@ pub struct RunEnd {
     pub at: Timestamp,
     /// All its steps.
     pub steps: Vec<StepReport>,
-    /// Guards that tripped.
-    pub guards: Vec<GuardReport>,
     /// Its last event.
     pub event: JournalEntry,
 }
@@ -106,6 +106,7 @@ pub(super) fn record(connection: &mut Connection, run: RunId, entry: &JournalEnt
     let doing = "recording an event";
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
     insert_event(&transaction, run, entry)?;
+    write_guards(&transaction, GuardsOf::Run(run), entry.finding.as_slice())?;
     if let Some(attempt) = &entry.attempt {
         transaction
             .execute(
@@ -146,7 +147,6 @@ pub(super) fn end(connection: &mut Connection, run: RunId, end: &RunEnd) -> Resu
         )
         .doing(doing)?;
     write_steps(&transaction, run, &end.steps)?;
-    write_guards(&transaction, GuardsOf::Run(run), &end.guards)?;
     insert_event(&transaction, run, &end.event)?;
     transaction.execute("DELETE FROM sync_events WHERE run_id = ?1 AND passing", [run]).doing(doing)?;
     transaction.commit().doing(doing)

@@ -150,8 +150,7 @@ impl Emitter {
             (record, inner.state.report())
         };
         let steps = report.entities.clone();
-        let guards = report.guards.clone();
-        let end = RunEnd { outcome, error: error.clone(), at: record.at, steps, guards, event: journal_entry(&record) };
+        let end = RunEnd { outcome, error: error.clone(), at: record.at, steps, event: journal_entry(&record) };
         match self.session.end(end, retention).await {
             Ok(true) => {}
             Ok(false) => tracing::warn!(
@@ -178,6 +177,7 @@ fn journal_entry(record: &EventRecord) -> JournalEntry {
         passing: record.event.is_passing(),
         event: serde_json::to_string(record).unwrap_or_default(),
         attempt: record.event.attempt(record.at),
+        finding: record.event.finding().cloned(),
     }
 }
 

@@ -257,6 +257,15 @@ impl RunEvent {
         }
     }
 
+    /// The guard that tripped with this event.
+    #[must_use]
+    pub fn finding(&self) -> Option<&GuardReport> {
+        match self {
+            Self::Tripped { finding } => Some(finding),
+            _ => None,
+        }
+    }
+
     /// The request that ended with this event.
     #[must_use]
     pub fn attempt(&self, at: Timestamp) -> Option<AttemptReport> {

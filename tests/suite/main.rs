@@ -38,3 +38,4 @@ mod support;
 mod sync;
 mod terminal;
 mod unchanged;
+mod upgrade;
