@@ -1,5 +1,7 @@
 //! The one set of operations that console, command line and every later face turn their input into.
 
+mod export;
+
 use std::{fmt, io, path::PathBuf, sync::Arc};
 
 use tokio::sync::mpsc;
@@ -42,7 +44,7 @@ pub enum OperationError {
 }
 
 /// What is asked of a sync.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyncOptions {
     /// What starts it.
     pub trigger: Trigger,
@@ -258,6 +260,22 @@ impl Operations {
     /// When the database cannot be read or there is no such run.
     pub async fn quarantine(&self, query: QuarantineQuery) -> Result<QuarantineList, OperationError> {
         self.blocking(move |database| database.quarantine(&query)).await
+    }
+
+    /// Writes what [`Operations::quarantine`] lists to `output`, one JSON object a line, with the record as it came.
+    ///
+    /// # Returns
+    /// How many were written.
+    ///
+    /// # Errors
+    /// When the database cannot be read, there is no such run, or `output` fails.
+    pub fn export_quarantine(
+        &self,
+        query: &QuarantineQuery,
+        output: &mut impl io::Write,
+    ) -> Result<u64, OperationError> {
+        let list = self.database.quarantine(query)?;
+        export::write(&list.records, output).map_err(OperationError::Output)
     }
 
     /// What is live, what runs and what ran last.

@@ -1,8 +1,14 @@
 //! The one registry of what can be done: keys, hints, help and what is possible now all come from here.
 
+mod enabled;
+
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::model::{Model, OwnRun};
+pub use self::enabled::can_go_back_to;
+use self::enabled::{
+    always, can_cancel, can_clean_up, can_go_back, can_mark, can_publish, can_roll_back, can_sync, is_known,
+};
+use super::model::Model;
 
 /// What can be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,8 +17,22 @@ pub enum ActionId {
     Sync,
     /// Cancel our run.
     Cancel,
-    /// Undo the newest publication.
+    /// Choose what a run is about and start it.
+    SyncWith,
+    /// Publish a held or prepared run.
+    Publish,
+    /// Undo the newest publication, or take the marked entities back.
     Rollback,
+    /// Go back to what an older run had published.
+    GoBack,
+    /// Set or release the hold.
+    Hold,
+    /// Show rows that differ.
+    Diff,
+    /// Show the quarantine.
+    Quarantine,
+    /// Mark the chosen entity.
+    Mark,
     /// Remove what is no longer needed.
     Cleanup,
     /// Move up.
@@ -133,41 +153,6 @@ pub struct Action {
     pub enabled: fn(&Model) -> Result<(), &'static str>,
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the signature of all conditions")]
-fn always(_: &Model) -> Result<(), &'static str> {
-    Ok(())
-}
-
-fn can_sync(model: &Model) -> Result<(), &'static str> {
-    if model.source.is_none() {
-        return Err("no source is set: start with --source-url or SOURCE_API_URL");
-    }
-    match model.own_run {
-        OwnRun::None => Ok(()),
-        _ => Err("a run is going on; x cancels it"),
-    }
-}
-
-fn can_cancel(model: &Model) -> Result<(), &'static str> {
-    match model.own_run {
-        OwnRun::Going => Ok(()),
-        OwnRun::Cancelling => Err("the run is being cancelled"),
-        OwnRun::None => Err("no run of this console is going on"),
-    }
-}
-
-fn can_roll_back(model: &Model) -> Result<(), &'static str> {
-    match &model.status {
-        None => Err("the state of the database is not known yet"),
-        Some(status) if status.publication.is_none() => Err("nothing was published yet"),
-        Some(_) => Ok(()),
-    }
-}
-
-fn can_clean_up(model: &Model) -> Result<(), &'static str> {
-    if model.own_run == OwnRun::None { Ok(()) } else { Err("not while a run is going on") }
-}
-
 /// All actions.
 pub const ACTIONS: &[Action] = &[
     Action {
@@ -189,13 +174,76 @@ pub const ACTIONS: &[Action] = &[
         enabled: can_cancel,
     },
     Action {
+        id: ActionId::SyncWith,
+        keys: &[Key::char('S')],
+        label: "options",
+        help: "Choose what a run is about, marked entities only, dry run and more, and start it",
+        group: Group::Operations,
+        dangerous: true,
+        enabled: can_sync,
+    },
+    Action {
+        id: ActionId::Publish,
+        keys: &[Key::char('p')],
+        label: "publish",
+        help: "Publish the held or prepared run, accepting what its guards found; asks first",
+        group: Group::Operations,
+        dangerous: true,
+        enabled: can_publish,
+    },
+    Action {
         id: ActionId::Rollback,
         keys: &[Key::char('r')],
         label: "rollback",
-        help: "Take the newest publication back, or a rollback itself; asks first",
+        help: "Take the newest publication back, or a rollback itself, or the marked entities; asks first",
         group: Group::Operations,
         dangerous: true,
         enabled: can_roll_back,
+    },
+    Action {
+        id: ActionId::GoBack,
+        keys: &[Key::char('b')],
+        label: "go back",
+        help: "Go back to the run chosen among the runs, from its snapshots; asks first",
+        group: Group::Operations,
+        dangerous: true,
+        enabled: can_go_back,
+    },
+    Action {
+        id: ActionId::Hold,
+        keys: &[Key::char('H')],
+        label: "hold",
+        help: "Set the hold, which keeps runs from publishing, or release it; asks first",
+        group: Group::Operations,
+        dangerous: true,
+        enabled: is_known,
+    },
+    Action {
+        id: ActionId::Diff,
+        keys: &[Key::char('d')],
+        label: "diff",
+        help: "Show rows of the chosen entity that differ: backup, held run, snapshots",
+        group: Group::Operations,
+        dangerous: false,
+        enabled: is_known,
+    },
+    Action {
+        id: ActionId::Quarantine,
+        keys: &[Key::char('u')],
+        label: "quarantine",
+        help: "Show records of the chosen entity that became no row, and export them",
+        group: Group::Operations,
+        dangerous: false,
+        enabled: is_known,
+    },
+    Action {
+        id: ActionId::Mark,
+        keys: &[Key::char(' ')],
+        label: "mark",
+        help: "Mark the chosen entity for S or r, or take the mark away",
+        group: Group::Operations,
+        dangerous: false,
+        enabled: can_mark,
     },
     Action {
         id: ActionId::Cleanup,

@@ -68,6 +68,13 @@ impl Console {
         Self { model, executor, messages, operations }
     }
 
+    /// The same, with exported files going to `folder` in place of the current one.
+    #[must_use]
+    pub fn exporting_to(mut self, folder: std::path::PathBuf) -> Self {
+        self.executor.export_to(folder);
+        self
+    }
+
     /// Shows the console on `terminal` and takes `input` until the operator leaves or `hang_up` is cancelled.
     ///
     /// A draw error means that the line is gone. A run may still go on then; see [`Console::bring_to_end`].
@@ -90,7 +97,7 @@ impl Console {
                     Effect::Quit => return Ended::Quit,
                     // Makes the next frame a whole one; asking the terminal to clear could wait for its answer.
                     Effect::Redraw => drop(terminal.size().map(|size| terminal.resize(size.into()))),
-                    other => self.executor.execute(&other),
+                    other => self.executor.execute(other),
                 }
             }
             let now = Instant::now();

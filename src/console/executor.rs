@@ -1,13 +1,20 @@
 //! Does what the console asks for, in tasks of their own, and sends the answers back as messages.
 
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use std::{
+    fs::File,
+    io::{self, BufWriter},
+    path::{Path, PathBuf},
+};
 
-use super::message::{Effect, Message};
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::message::{Answer, Effect, Message};
 use crate::{
-    green::RollbackOptions,
-    ops::{Operations, SyncOptions},
-    report::{RollbackTarget, Trigger},
+    green::{QuarantineQuery, RollbackOptions},
+    ops::{OperationError, Operations},
+    report::SyncReport,
+    sync::EventRecord,
 };
 
 /// Runs that are read for the list.
@@ -18,18 +25,28 @@ const RUNS: u64 = 100;
 pub(super) struct Executor {
     operations: Operations,
     messages: mpsc::UnboundedSender<Message>,
+    /// Where exported files go.
+    folder: PathBuf,
+    /// Ends our run.
     cancel: CancellationToken,
+    /// Ends the reading of rows that differ when it is dropped.
+    diff: Option<DropGuard>,
 }
 
 impl Executor {
     pub(super) fn new(operations: Operations, messages: mpsc::UnboundedSender<Message>) -> Self {
-        Self { operations, messages, cancel: CancellationToken::new() }
+        let folder = PathBuf::from(".");
+        Self { operations, messages, folder, cancel: CancellationToken::new(), diff: None }
+    }
+
+    pub(super) fn export_to(&mut self, folder: PathBuf) {
+        self.folder = folder;
     }
 
     /// Begins to do `effect`. What concerns the screen itself is not for here.
-    pub(super) fn execute(&mut self, effect: &Effect) {
+    pub(super) fn execute(&mut self, effect: Effect) {
         let operations = self.operations.clone();
-        match effect.clone() {
+        match effect {
             Effect::LoadStatus => {
                 self.spawn(async move { Message::Status(said(operations.status().await.map(Box::new))) });
             }
@@ -38,21 +55,52 @@ impl Executor {
                 self.spawn(async move { Message::Detail(entity, said(operations.detail(entity).await)) });
             }
             Effect::LoadRun(run) => self.spawn(async move { Message::Run(said(operations.run(run).await)) }),
-            Effect::Sync => self.sync(operations),
-            Effect::Cancel => self.cancel.cancel(),
-            Effect::PlanRollback => {
-                self.spawn(async move {
-                    Message::RollbackPlanned(said(operations.plan_rollback(RollbackTarget::Newest).await))
-                });
+            Effect::Sync(options) => {
+                self.run(async move |events, cancel| operations.sync(*options, events, cancel).await);
             }
-            Effect::Rollback(plan) => {
-                let options = RollbackOptions { set_hold: true, reason: None };
+            Effect::Replay(options) => {
+                self.run(async move |events, cancel| operations.replay(*options, events, cancel).await);
+            }
+            Effect::Cancel => self.cancel.cancel(),
+            Effect::PlanPublish(run) => self
+                .spawn(async move { Message::PublishPlanned(said(operations.plan_publish(run).await.map(Box::new))) }),
+            Effect::PlanRollback(target) => {
+                self.spawn(async move { Message::RollbackPlanned(said(operations.plan_rollback(target).await)) });
+            }
+            Effect::Rollback { plan, set_hold } => {
+                let options = RollbackOptions { set_hold, reason: None };
                 self.spawn(async move { Message::RolledBack(said(operations.rollback(*plan, options).await)) });
             }
+            Effect::Hold(reason) => {
+                self.spawn(async move { Message::HoldChanged(said(operations.hold(reason).await)) });
+            }
+            Effect::Release => self.spawn(async move { Message::HoldChanged(said(operations.release().await)) }),
             Effect::PlanCleanup => {
                 self.spawn(async move { Message::CleanupPlanned(said(operations.plan_cleanup().await)) });
             }
             Effect::Cleanup => self.spawn(async move { Message::CleanedUp(said(operations.cleanup().await)) }),
+            Effect::LoadDiff { request, subject, entity, page } => {
+                let stop = CancellationToken::new();
+                // The guard of an earlier reading is dropped here, which ends that.
+                self.diff = Some(stop.clone().drop_guard());
+                self.spawn(async move {
+                    Message::Diff(request, said(operations.diff(subject, vec![entity], Some(page), stop).await))
+                });
+            }
+            Effect::StopDiff => self.diff = None,
+            Effect::LoadQuarantine { request, query } => {
+                self.spawn(async move { Message::Quarantine(request, said(operations.quarantine(query).await)) });
+            }
+            Effect::ExportQuarantine { query, name } => {
+                let path = self.folder.join(name);
+                self.spawn(async move {
+                    let export = tokio::task::spawn_blocking(move || export(&operations, &query, &path));
+                    Message::Exported(match export.await {
+                        Ok(answer) => answer,
+                        Err(panic) => Err(format!("the export ended with a defect in greenroom: {panic}")),
+                    })
+                });
+            }
             Effect::Redraw | Effect::Quit => {}
         }
     }
@@ -63,10 +111,12 @@ impl Executor {
         tokio::spawn(async move { drop(messages.send(work.await)) });
     }
 
-    fn sync(&mut self, operations: Operations) {
+    /// Begins our run, of which there is one at a time; `x` cancels it, be it a sync or a replay.
+    fn run<F>(&mut self, work: impl FnOnce(mpsc::UnboundedSender<EventRecord>, CancellationToken) -> F)
+    where
+        F: Future<Output = Result<SyncReport, OperationError>> + Send + 'static,
+    {
         self.cancel = CancellationToken::new();
-        let cancel = self.cancel.clone();
-        let messages = self.messages.clone();
         let (events, mut told) = mpsc::unbounded_channel();
         let forward = self.messages.clone();
         let forwarding = tokio::spawn(async move {
@@ -74,20 +124,30 @@ impl Executor {
                 drop(forward.send(Message::Event(record)));
             }
         });
-        tokio::spawn(async move {
-            let run =
-                tokio::spawn(async move { operations.sync(SyncOptions::full(Trigger::Console), events, cancel).await });
+        let run = tokio::spawn(work(events, self.cancel.clone()));
+        self.spawn(async move {
             let answer = match run.await {
                 Ok(result) => said(result),
                 Err(panic) => Err(format!("the run ended with a defect in greenroom: {panic}; nothing was switched")),
             };
             // All events of the run are told before its end is.
             let _ = forwarding.await;
-            drop(messages.send(Message::SyncEnded(answer)));
+            Message::RunEnded(answer)
         });
     }
 }
 
 fn said<T, E: std::fmt::Display>(result: Result<T, E>) -> Result<T, String> {
     result.map_err(|error| error.to_string())
+}
+
+/// Writes what `query` asks for to a new file.
+fn export(operations: &Operations, query: &QuarantineQuery, path: &Path) -> Answer<(String, u64)> {
+    let shown = path.strip_prefix(".").unwrap_or(path).display().to_string();
+    let failed = |error: io::Error| format!("cannot write {shown}: {error}; nothing was overwritten");
+    let file = File::create_new(path).map_err(failed)?;
+    let mut output = BufWriter::new(file);
+    let written = said(operations.export_quarantine(query, &mut output))?;
+    output.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)?;
+    Ok((shown, written))
 }

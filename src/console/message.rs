@@ -7,9 +7,11 @@ use ratatui::crossterm::event::Event;
 
 use crate::{
     entity::Entity,
+    green::{DiffSubject, Page, QuarantineQuery},
+    ops::{ReplayOptions, SyncOptions},
     report::{
-        CleanupReport, EntityDetail, RollbackPlan, RollbackReport, RunId, RunReport, RunSummary, StatusReport,
-        SyncReport,
+        CleanupReport, DiffReport, EntityDetail, HoldChange, PublishPlan, QuarantineList, RollbackPlan, RollbackReport,
+        RollbackTarget, RunId, RunReport, RunSummary, StatusReport, SyncReport,
     },
     sync::EventRecord,
 };
@@ -46,7 +48,11 @@ pub enum Message {
     /// Our run goes on.
     Event(EventRecord),
     /// Our run ended, or could not begin.
-    SyncEnded(Answer<SyncReport>),
+    RunEnded(Answer<SyncReport>),
+    /// What publishing a held run would do.
+    PublishPlanned(Answer<Box<PublishPlan>>),
+    /// The hold was set or released.
+    HoldChanged(Answer<HoldChange>),
     /// What a rollback would do.
     RollbackPlanned(Answer<RollbackPlan>),
     /// A rollback was done.
@@ -55,6 +61,12 @@ pub enum Message {
     CleanupPlanned(Answer<CleanupReport>),
     /// A cleanup was done.
     CleanedUp(Answer<CleanupReport>),
+    /// Rows that differ, in answer to the request of this number.
+    Diff(u64, Answer<DiffReport>),
+    /// Records in quarantine, in answer to the request of this number.
+    Quarantine(u64, Answer<QuarantineList>),
+    /// The quarantine was exported: where to, and how many records.
+    Exported(Answer<(String, u64)>),
 }
 
 /// What the console asks for.
@@ -68,18 +80,58 @@ pub enum Effect {
     LoadDetail(Entity),
     /// Read one run in full.
     LoadRun(RunId),
-    /// Start a run.
-    Sync,
+    /// Start a run that fetches.
+    Sync(Box<SyncOptions>),
+    /// Start a run from staged snapshots.
+    Replay(Box<ReplayOptions>),
     /// Cancel our run.
     Cancel,
+    /// Find out what publishing a held run would do.
+    PlanPublish(RunId),
     /// Find out what a rollback would do.
-    PlanRollback,
+    PlanRollback(RollbackTarget),
     /// Take back what was planned.
-    Rollback(Box<RollbackPlan>),
+    Rollback {
+        /// The plan.
+        plan: Box<RollbackPlan>,
+        /// Whether it may set the hold.
+        set_hold: bool,
+    },
+    /// Set the hold for this reason.
+    Hold(String),
+    /// Release the hold.
+    Release,
     /// Find out what a cleanup would do.
     PlanCleanup,
     /// Clean up.
     Cleanup,
+    /// Read rows that differ; an earlier reading is given up.
+    LoadDiff {
+        /// Number of the request.
+        request: u64,
+        /// What is compared.
+        subject: DiffSubject,
+        /// Of which entity.
+        entity: Entity,
+        /// Which rows.
+        page: Page,
+    },
+    /// Give up reading rows that differ.
+    StopDiff,
+    /// Read records in quarantine.
+    LoadQuarantine {
+        /// Number of the request.
+        request: u64,
+        /// Which.
+        query: QuarantineQuery,
+    },
+    /// Write records in quarantine to a new file.
+    ExportQuarantine {
+        /// Which.
+        query: QuarantineQuery,
+        /// Name of the file.
+        name: String,
+    },
     /// Draw everything anew.
     Redraw,
     /// Leave the console.

@@ -8,7 +8,7 @@ use tui_logger::TuiWidgetState;
 use super::{message::Moment, overlay::Overlay, theme::Theme};
 use crate::{
     entity::Entity,
-    report::{EntityDetail, RunSummary, StatusReport},
+    report::{EntityDetail, HoldReport, PublicationId, RunId, RunOutcome, RunSummary, StatusReport},
     sync::{EventRecord, RunState},
 };
 
@@ -55,6 +55,15 @@ pub enum OwnRun {
     Going,
     /// It was asked to end.
     Cancelling,
+}
+
+/// What is asked once a dry run ended that was begun for the sake of its figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterRun {
+    /// Whether to publish what it prepared.
+    AskPublish,
+    /// Whether to go back to this run.
+    AskGoBack(RunId),
 }
 
 /// How a notice is meant.
@@ -119,6 +128,12 @@ pub struct Model {
     pub own_run: OwnRun,
     /// Its events, but for the passing ones.
     pub events: Vec<EventRecord>,
+    /// The publication that our run is based on.
+    pub based_on: Option<PublicationId>,
+    /// What is asked once our run ended.
+    pub after_run: Option<AfterRun>,
+    /// Entities that are marked for the next run or rollback.
+    pub marks: BTreeSet<Entity>,
     /// Entities that a rollback of this console switched last.
     pub restored: BTreeSet<Entity>,
     /// Past runs, newest first.
@@ -137,6 +152,10 @@ pub struct Model {
     pub lower: Pane,
     /// Questions and lists on top, the last one foremost.
     pub overlays: Vec<Overlay>,
+    /// A question that comes as soon as nothing lies on top any more.
+    pub waiting: Option<Overlay>,
+    /// Number of the last request whose answer may be overtaken by another.
+    pub requests: u64,
     /// The answer to the last key.
     pub notice: Option<Notice>,
     /// Scroll state of the log.
@@ -175,6 +194,9 @@ impl Model {
             run: None,
             own_run: OwnRun::None,
             events: Vec::new(),
+            based_on: None,
+            after_run: None,
+            marks: BTreeSet::new(),
             restored: BTreeSet::new(),
             runs: Vec::new(),
             detail: None,
@@ -184,6 +206,8 @@ impl Model {
             focus: Pane::Entities,
             lower: Pane::Log,
             overlays: Vec::new(),
+            waiting: None,
+            requests: 0,
             notice: None,
             log: LogState(TuiWidgetState::new()),
             dirty: true,
@@ -202,7 +226,8 @@ impl Model {
         let status = self.status.as_ref()?;
         let published = status.entities.iter().filter_map(|entity| entity.published_at);
         let ended = status.last_run.as_ref().and_then(|run| run.finished_at);
-        let until_next = published.chain(ended).map(|at| {
+        let held = status.hold.as_ref().map(|hold| hold.since);
+        let until_next = published.chain(ended).chain(held).map(|at| {
             let age = self.now.time.duration_since(at).as_secs().max(0).unsigned_abs();
             let step: u64 = match age {
                 ..3600 => 60,
@@ -218,6 +243,49 @@ impl Model {
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.own_run != OwnRun::None || self.in_flight.is_some()
+    }
+
+    /// The hold in force.
+    #[must_use]
+    pub fn hold(&self) -> Option<&HoldReport> {
+        self.status.as_ref()?.hold.as_ref()
+    }
+
+    /// The run that the pane of runs has chosen, while keys go there.
+    #[must_use]
+    pub fn chosen_run(&self) -> Option<&RunSummary> {
+        self.runs.get(self.selected_run).filter(|_| self.focus == Pane::Runs)
+    }
+
+    /// Whether a run can be published: it is held or prepared, and not a mere look at what going back would change.
+    #[must_use]
+    pub fn can_publish(&self, outcome: Option<RunOutcome>, replay_of: Option<RunId>) -> bool {
+        // Only what was live can be gone back to, and only what was not can be published.
+        let was_live = |run: &RunSummary| {
+            replay_of == Some(run.id) && matches!(run.outcome, Some(RunOutcome::Published | RunOutcome::Unchanged))
+        };
+        matches!(outcome, Some(RunOutcome::Held | RunOutcome::Prepared)) && !self.runs.iter().any(was_live)
+    }
+
+    /// The run that can be published now: the chosen one, else the newest that ended.
+    #[must_use]
+    pub fn publishable(&self) -> Option<(RunId, RunOutcome)> {
+        let chosen = self.chosen_run().filter(|run| self.can_publish(run.outcome, run.replay_of));
+        if let Some(run) = chosen {
+            return Some((run.id, run.outcome?));
+        }
+        // Our run is known to have ended before the state of the database was read again.
+        let ours = self.run.as_ref().and_then(|run| Some((run.run, run.outcome?, run.replay_of)));
+        let last = self.status.as_ref().and_then(|status| status.last_run.as_ref());
+        let last = last.and_then(|run| Some((run.id, run.outcome?, run.replay_of)));
+        let (run, outcome, replay_of) = ours.into_iter().chain(last).max_by_key(|(id, ..)| *id)?;
+        self.can_publish(Some(outcome), replay_of).then_some((run, outcome))
+    }
+
+    /// The marked entities in their order.
+    #[must_use]
+    pub fn marked(&self) -> Vec<Entity> {
+        self.marks.iter().copied().collect()
     }
 
     /// Says something in answer to a key.

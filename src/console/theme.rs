@@ -81,6 +81,12 @@ impl Theme {
         if self.ascii { ">" } else { "▸" }
     }
 
+    /// The mark of a marked line.
+    #[must_use]
+    pub const fn mark(self) -> &'static str {
+        if self.ascii { "*" } else { "✓" }
+    }
+
     /// What stands for cut-off text.
     #[must_use]
     pub const fn ellipsis(self) -> &'static str {
@@ -122,7 +128,7 @@ fn ascii(symbol: &str) -> &'static str {
         "▸" | "→" => ">",
         "░" | "·" => ".",
         "×" => "x",
-        "±" => "*",
+        "±" | "✓" => "*",
         "…" => "~",
         _ => "?",
     }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! greenroom  green.db  from http://blue          pub 5 12:03:11 UTC     header
+//! HELD since 12:03 (5m) by ana@box: publication 5 ...   H releases      while the hold is set, also under overlays
 //! run 7 [######....] 62 %  4.1 s  3 fetching 2 loading ...              overall line
 //!   ENTITY              STAGE  ...                                       entities
 //! > talents             published ...
@@ -15,6 +16,7 @@ pub mod detail;
 mod entities;
 mod footer;
 mod header;
+mod hold;
 pub mod overlay;
 mod runs;
 
@@ -50,6 +52,7 @@ const ROOMY_COLUMNS: u16 = 110;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Areas {
     header: Rect,
+    hold: Rect,
     overall: Rect,
     entities: Rect,
     /// Panes below the table that are shown.
@@ -62,9 +65,10 @@ impl Areas {
     #[must_use]
     pub fn of(model: &Model, size: Size) -> Self {
         let whole = Rect::new(0, 0, size.width, size.height);
-        let [header, overall, body, footer] =
-            Layout::vertical([Constraint::Length(1), Constraint::Length(1), Constraint::Min(0), Constraint::Length(1)])
-                .areas(whole);
+        let banner = u16::from(model.hold().is_some());
+        let rows = [1, banner, 1].map(Constraint::Length);
+        let rows = rows.into_iter().chain([Constraint::Min(0), Constraint::Length(1)]);
+        let [header, hold, overall, body, footer] = Layout::vertical(rows).areas(whole);
         let left = body.height.saturating_sub(TABLE_ROWS);
         // Where the lower pane would be a mere strip, the pane that has the keys takes the room.
         let (table, below) = match model.focus {
@@ -87,7 +91,14 @@ impl Areas {
         } else {
             Vec::new()
         };
-        Self { header, overall, entities, lower, footer }
+        Self { header, hold, overall, entities, lower, footer }
+    }
+
+    /// Where overlays lie: everywhere, but never on the hold.
+    #[must_use]
+    fn stage(model: &Model, size: Size) -> Rect {
+        let above = if model.hold().is_some() { 2.min(size.height) } else { 0 };
+        Rect::new(0, above, size.width, size.height - above)
     }
 
     /// The inside of a lower pane, when it is shown.
@@ -114,6 +125,9 @@ pub fn draw(model: &Model, frame: &mut Frame<'_>) {
     }
     let areas = Areas::of(model, size);
     header::draw(model, frame, areas.header);
+    if let Some(held) = model.hold() {
+        hold::draw(model, held, frame, areas.hold);
+    }
     header::draw_overall(model, frame, areas.overall);
     entities::draw(model, frame, areas.entities);
     for (pane, area) in &areas.lower {

@@ -439,7 +439,7 @@ fn keys_typed_before_the_question_are_no_answer() {
     let moment = Moment { instant: scene.begun + Duration::from_millis(301), time: time(0) };
     let key = Message::Input(Event::Key(KeyEvent::new(KeyCode::Char('Y'), KeyModifiers::NONE)));
     let effects = update(&mut scene.model, key, moment);
-    assert_eq!(effects, [greenroom::console::Effect::Rollback(Box::new(rollback_plan()))]);
+    assert_eq!(effects, [greenroom::console::Effect::Rollback { plan: Box::new(rollback_plan()), set_hold: true }]);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     entity::Entity,
-    report::{EntityStatus, RecordCounts},
+    report::{EntityStatus, RecordCounts, RunOutcome},
     sync::{Stage, StepState},
     text,
 };
@@ -42,8 +42,9 @@ enum Field {
 }
 
 impl Field {
-    /// Columns for a table of `width`, with their widths; each takes one more for the gap.
-    fn shown(width: u16) -> Vec<(Self, u16)> {
+    /// Columns for a table of `width`, with their widths; each takes one more for the gap. While entities are marked, there
+    /// is room for the marks.
+    fn shown(width: u16, marking: bool) -> Vec<(Self, u16)> {
         let mut fields = vec![
             (Self::Name, 20),
             (Self::Stage, 9),
@@ -62,6 +63,15 @@ impl Field {
                 match field {
                     Self::Backup => *width = 6,
                     Self::Change => *width = 10,
+                    _ => {}
+                }
+            }
+        }
+        if marking {
+            for (field, width) in &mut fields {
+                match field {
+                    Self::Name => *width += 1,
+                    Self::Change => *width -= 1,
                     _ => {}
                 }
             }
@@ -122,7 +132,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     if area.height == 0 {
         return;
     }
-    let fields = Field::shown(area.width);
+    let fields = Field::shown(area.width, !model.marks.is_empty());
     let headings = fields.iter().map(|(field, width)| Span::raw(field.place(field.heading(), usize::from(*width))));
     let mut lines = vec![joined(headings).style(model.theme.dim())];
     for entity in Entity::ALL {
@@ -189,8 +199,13 @@ impl<'a> Entry<'a> {
         let nothing = || plain(String::new());
         match field {
             Field::Name => {
-                let mark = if self.entity == model.selected { theme.cursor() } else { " " };
-                plain(format!("{mark}{}", self.entity))
+                let cursor = if self.entity == model.selected { theme.cursor() } else { " " };
+                let marked = match (model.marks.is_empty(), model.marks.contains(&self.entity)) {
+                    (true, _) => "",
+                    (false, true) => theme.mark(),
+                    (false, false) => " ",
+                };
+                plain(format!("{cursor}{marked}{}", self.entity))
             }
             Field::Stage => self.stage(model),
             Field::Bar => match self.active_step().and_then(StepState::progress) {
@@ -273,11 +288,20 @@ impl<'a> Entry<'a> {
         text::clean(&error.replace("HTTP status", "HTTP")).into_owned()
     }
 
+    /// Whether a guard's finding on it stopped our run.
+    fn is_stopped(&self, model: &Model) -> bool {
+        let run = model.run.as_ref().filter(|run| run.outcome == Some(RunOutcome::Held));
+        run.is_some_and(|run| run.guards.iter().any(|finding| finding.entity == self.entity && !finding.accepted))
+    }
+
     /// The stage in one word; while bytes or rows come in, with how many of them are there.
     fn stage(&self, model: &Model) -> (String, Style) {
         let theme = model.theme;
         if model.restored.contains(&self.entity) && model.run.is_none() {
             return ("restored".to_owned(), theme.warning());
+        }
+        if self.is_stopped(model) {
+            return ("guard".to_owned(), theme.warning());
         }
         match (self.step, self.status) {
             (Some(step), _) => {
@@ -307,8 +331,8 @@ mod tests {
 
     #[test]
     fn columns_fit_every_width() {
-        for width in 60..=300 {
-            let fields = Field::shown(width);
+        for (width, marking) in (60..=300).flat_map(|width| [(width, false), (width, true)]) {
+            let fields = Field::shown(width, marking);
             let used: u16 = fields.iter().map(|(_, width)| width + 1).sum::<u16>() - 1;
             assert!(used <= width, "{used} of {width}");
             for needed in [Field::Name, Field::Stage, Field::Rows, Field::Backup, Field::Versions, Field::Change] {
@@ -318,7 +342,7 @@ mod tests {
                 assert!(field.heading().len() <= usize::from(width), "{field:?} at {width}");
             }
         }
-        let at_80: Vec<_> = Field::shown(80).into_iter().map(|(field, _)| field).collect();
+        let at_80: Vec<_> = Field::shown(80, true).into_iter().map(|(field, _)| field).collect();
         for needed in [Field::Bytes, Field::Records, Field::Age] {
             assert!(at_80.contains(&needed), "{needed:?}");
         }

@@ -5,6 +5,7 @@ use ratatui::{
     layout::Rect,
     text::{Line, Span},
 };
+use unicode_width::UnicodeWidthStr;
 
 use super::{
     super::{
@@ -28,12 +29,21 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
         frame.render_widget(Line::styled(text, style), area);
         return;
     }
-    let mut spans = Vec::new();
     let possible = |action: &&Action| !action.label.is_empty() && (action.enabled)(model).is_ok();
-    // Moving about is found without a hint, should the line be short.
-    let (moving, doing): (Vec<&Action>, Vec<&Action>) =
-        ACTIONS.iter().filter(possible).partition(|action| action.group == Group::Navigation);
-    for action in doing.into_iter().chain(moving) {
+    let hints = |group: Group| ACTIONS.iter().filter(possible).filter(move |action| action.group == group);
+    let width = |action: &Action| action.keys[0].label().width() + action.label.width() + 3;
+    // What leads to all the others stays; what does not fit whole is left out, from the right.
+    let last: Vec<_> = hints(Group::Console).collect();
+    let mut room = usize::from(area.width).saturating_sub(last.iter().map(|action| width(action)).sum());
+    let fits = |action: &&Action| {
+        let needed = width(action);
+        let fits = needed <= room;
+        room = if fits { room - needed } else { 0 };
+        fits
+    };
+    let shown: Vec<_> = hints(Group::Operations).chain(hints(Group::Navigation)).filter(fits).collect();
+    let mut spans = Vec::new();
+    for action in shown.into_iter().chain(last) {
         spans.push(Span::styled(format!(" {}", action.keys[0].label()), theme.strong()));
         spans.push(Span::styled(format!(" {} ", action.label), theme.dim()));
     }

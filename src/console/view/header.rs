@@ -115,7 +115,12 @@ fn idle(model: &Model) -> Line<'static> {
         return Line::styled(format!(" {}", text::clean(error)), theme.bad());
     }
     let Some(status) = &model.status else { return Line::styled(" reading the database", theme.dim()) };
+    let separator = if theme.ascii { " | " } else { " · " };
     let mut spans = vec![Span::raw(" ")];
+    if !model.marks.is_empty() {
+        spans.push(Span::styled(format!("{} marked", model.marks.len()), theme.strong()));
+        spans.push(Span::styled(separator, theme.dim()));
+    }
     match &status.running {
         Some(run) => spans.push(Span::styled(
             format!(
@@ -129,7 +134,6 @@ fn idle(model: &Model) -> Line<'static> {
         None => last_run(model, status, &mut spans),
     }
     let rows: u64 = status.entities.iter().map(|entity| entity.active_rows).sum();
-    let separator = if theme.ascii { " | " } else { " · " };
     let size = cell::compact(status.database.bytes);
     spans.push(Span::styled(format!("{separator}{} rows live", text::thousands(rows)), theme.dim()));
     spans.push(Span::styled(format!("{separator}{size} on disk"), theme.dim()));
@@ -154,5 +158,8 @@ fn last_run(model: &Model, status: &StatusReport, spans: &mut Vec<Span<'static>>
     if let Some(end) = run.finished_at {
         let took = run.duration_ms.map(text::duration).unwrap_or_default();
         spans.push(Span::raw(format!(" {} ago in {took}", cell::age(end, model.now.time))));
+    }
+    if model.publishable().is_some_and(|(id, _)| id == run.id) {
+        spans.push(Span::styled(", p shows it", theme.strong()));
     }
 }

@@ -1,0 +1,169 @@
+//! Our run: how it begins, goes on and ends.
+
+use super::{
+    super::{
+        message::{Answer, Effect},
+        model::{AfterRun, KEPT_EVENTS, Model, OwnRun, Tone},
+        overlay::{Overlay, ReplayQuestion},
+    },
+    ask_when_free, reload, tell,
+};
+use crate::{
+    green::HoldRule,
+    ops::{ReplayOptions, SyncOptions},
+    report::{Replay, RunId, RunOutcome, StepOutcome, SyncReport},
+    sync::{EventRecord, RunEvent, RunState},
+    text,
+};
+
+/// Starts a run that fetches.
+pub(super) fn start(model: &mut Model, options: SyncOptions) -> Vec<Effect> {
+    begin(model, "the run begins", None);
+    vec![Effect::Sync(Box::new(options))]
+}
+
+/// Starts a run from staged snapshots.
+pub(super) fn start_replay(model: &mut Model, options: ReplayOptions, sentence: &str) -> Vec<Effect> {
+    begin(model, sentence, None);
+    vec![Effect::Replay(Box::new(options))]
+}
+
+/// Prepares the rows of a held run again, as something was published since, to ask by figures that hold now.
+pub(super) fn prepare_publish(model: &mut Model, run: RunId, under_hold: bool) -> Vec<Effect> {
+    let sentence = format!("something was published since run {run}: its rows are prepared again to see what changes");
+    begin(model, &sentence, Some(AfterRun::AskPublish));
+    let hold = if under_hold { HoldRule::Release } else { HoldRule::Obey };
+    vec![dry_run(run, Replay::Publish, hold)]
+}
+
+/// Prepares the rows of an older run again, to ask by its figures whether to go back to it.
+pub(super) fn prepare_go_back(model: &mut Model, run: RunId) -> Vec<Effect> {
+    let sentence = format!("the rows of run {run} are prepared again to see what going back to it changes");
+    begin(model, &sentence, Some(AfterRun::AskGoBack(run)));
+    vec![dry_run(run, Replay::Rollback, HoldRule::Ignore)]
+}
+
+fn dry_run(run: RunId, replay: Replay, hold: HoldRule) -> Effect {
+    Effect::Replay(Box::new(ReplayOptions { run, replay, dry_run: true, accept: Vec::new(), expected: None, hold }))
+}
+
+fn begin(model: &mut Model, sentence: &str, after: Option<AfterRun>) {
+    model.own_run = OwnRun::Going;
+    model.after_run = after;
+    model.waiting = None;
+    model.say(Tone::Plain, sentence);
+}
+
+/// Our run goes on.
+pub(super) fn event(model: &mut Model, record: EventRecord) {
+    if let Some(begun) = RunState::begin(&record) {
+        model.run = Some(begun);
+        // What a dry run is for stays to be read while it goes on.
+        if model.after_run.is_none() {
+            model.notice = None;
+        }
+        model.events.clear();
+        model.restored.clear();
+        if let RunEvent::Started { based_on, .. } = &record.event {
+            model.based_on = *based_on;
+        }
+    } else if let Some(run) = &mut model.run {
+        run.apply(&record);
+    }
+    if !record.event.is_passing() {
+        if model.events.len() == KEPT_EVENTS {
+            model.events.remove(0);
+        }
+        model.events.push(record);
+    }
+}
+
+/// Our run ended, or could not begin.
+pub(super) fn ended(model: &mut Model, answer: Answer<SyncReport>) -> Vec<Effect> {
+    model.own_run = OwnRun::None;
+    model.overlays.retain(|overlay| !matches!(overlay, Overlay::Quit { .. }));
+    let after = model.after_run.take();
+    let mut effects = Vec::new();
+    match answer {
+        Ok(report) => {
+            let (tone, sentence) = describe_end(&report);
+            if report.run.replay_of.is_some() && report.run.outcome == Some(RunOutcome::Failed) {
+                tell(model, "The replay failed", sentence);
+            } else {
+                model.say(tone, sentence);
+            }
+            if let Some(after) = after.filter(|_| !model.quit_after_run) {
+                effects.extend(follow(model, after, report));
+            }
+        }
+        Err(error) => {
+            // What was told of it is not how it ended.
+            model.run = None;
+            tell(model, "The run could not begin", error);
+        }
+    }
+    if model.quit_after_run {
+        return vec![Effect::Quit];
+    }
+    effects.extend(reload(model));
+    effects
+}
+
+/// Asks what the dry run was begun for.
+fn follow(model: &mut Model, after: AfterRun, report: SyncReport) -> Option<Effect> {
+    match (after, report.run.outcome) {
+        (AfterRun::AskPublish, Some(RunOutcome::Prepared | RunOutcome::Held)) => {
+            model.notice = None;
+            return Some(Effect::PlanPublish(report.run.id));
+        }
+        (AfterRun::AskPublish, Some(RunOutcome::Unchanged)) => {
+            model.say(Tone::Plain, "what that run prepared is live already; there is nothing to publish");
+        }
+        (AfterRun::AskGoBack(run), Some(RunOutcome::Prepared | RunOutcome::Held)) => {
+            let (hold, newest, asked) = (model.hold().cloned(), model.based_on, model.now.instant);
+            model.notice = None;
+            let question = ReplayQuestion::go_back(run, report, hold, newest, asked);
+            ask_when_free(model, Overlay::Replay(Box::new(question)));
+        }
+        (AfterRun::AskGoBack(run), Some(RunOutcome::Unchanged)) => {
+            let text = format!("what was live after run {run} is live now; there is nothing to go back to");
+            model.say(Tone::Plain, text);
+        }
+        _ => {}
+    }
+    None
+}
+
+fn describe_end(report: &SyncReport) -> (Tone, String) {
+    let run = &report.run;
+    let took = run.duration_ms.map(text::duration).unwrap_or_default();
+    let count = |outcome| {
+        let count = report.entities.iter().filter(|step| step.outcome == Some(outcome)).count();
+        text::count(u64::try_from(count).unwrap_or_default(), "entity", "entities")
+    };
+    match (run.outcome, run.error.as_deref()) {
+        (Some(RunOutcome::Published), Some(left)) => {
+            let published = count(StepOutcome::Published);
+            (Tone::Bad, format!("run {} published {published} in {took}, not all: {left}", run.id))
+        }
+        (Some(RunOutcome::Published), None) => {
+            (Tone::Good, format!("run {} published {} in {took}", run.id, count(StepOutcome::Published)))
+        }
+        (Some(RunOutcome::Unchanged), _) => {
+            (Tone::Good, format!("run {}: the source sent what is live already; nothing was switched", run.id))
+        }
+        (Some(RunOutcome::Prepared), left) => {
+            let left = left.map_or_else(String::new, |left| format!("; not all: {left}"));
+            let ready = count(StepOutcome::Ready);
+            (Tone::Good, format!("run {} is prepared, {ready} would change - p shows and publishes it{left}", run.id))
+        }
+        (Some(RunOutcome::Held), error) => {
+            let error = error.unwrap_or("nothing was switched");
+            (Tone::Bad, format!("run {} is held - p shows it: {error}", run.id))
+        }
+        (outcome, error) => {
+            let word = outcome.map_or("ended", RunOutcome::word);
+            (Tone::Bad, format!("run {} {word}: {}", run.id, error.unwrap_or("nothing was switched")))
+        }
+    }
+}
