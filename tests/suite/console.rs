@@ -1,190 +1,16 @@
 //! The whole console without a terminal: keys in, frames out, real runs against a fake source in between.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
-use greenroom::{
-    console::{Console, Ended, LogBell, ModelOptions, Surface, Theme},
-    entity::{Endpoint, Entity},
-};
-use ratatui::{
-    Terminal,
-    backend::{Backend, ClearType, TestBackend, WindowSize},
-    buffer::Cell,
-    crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers},
-    layout::{Position, Size},
-};
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinHandle,
-};
-use tokio_util::sync::CancellationToken;
+use greenroom::{console::Ended, entity::Endpoint};
+use ratatui::crossterm::event::KeyCode;
 
 use crate::{
     data::Data,
+    desk::{Desk, staged},
     fake_blue::{Fault, When},
     support::{Rig, in_time},
 };
-
-/// What was on the screen after a frame, and which frame it was.
-#[derive(Clone, Debug, Default)]
-struct Shown {
-    frame: u64,
-    text: String,
-}
-
-/// A screen that shows each whole frame to the test.
-struct Glass {
-    inner: TestBackend,
-    shown: watch::Sender<Shown>,
-}
-
-impl Surface for Glass {
-    fn end_frame(&mut self) -> io::Result<()> {
-        let text = self.inner.to_string();
-        self.shown.send_modify(|shown| *shown = Shown { frame: shown.frame + 1, text });
-        Ok(())
-    }
-}
-
-impl Backend for Glass {
-    type Error = <TestBackend as Backend>::Error;
-
-    fn draw<'a, I: Iterator<Item = (u16, u16, &'a Cell)>>(&mut self, content: I) -> Result<(), Self::Error> {
-        self.inner.draw(content)
-    }
-
-    fn hide_cursor(&mut self) -> Result<(), Self::Error> {
-        self.inner.hide_cursor()
-    }
-
-    fn show_cursor(&mut self) -> Result<(), Self::Error> {
-        self.inner.show_cursor()
-    }
-
-    fn get_cursor_position(&mut self) -> Result<Position, Self::Error> {
-        self.inner.get_cursor_position()
-    }
-
-    fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> Result<(), Self::Error> {
-        self.inner.set_cursor_position(position)
-    }
-
-    fn clear(&mut self) -> Result<(), Self::Error> {
-        self.inner.clear()
-    }
-
-    fn clear_region(&mut self, clear_type: ClearType) -> Result<(), Self::Error> {
-        self.inner.clear_region(clear_type)
-    }
-
-    fn size(&self) -> Result<Size, Self::Error> {
-        self.inner.size()
-    }
-
-    fn window_size(&mut self) -> Result<WindowSize, Self::Error> {
-        self.inner.window_size()
-    }
-
-    fn flush(&mut self) -> Result<(), Self::Error> {
-        self.inner.flush()
-    }
-}
-
-/// A console at work.
-struct Desk {
-    keys: mpsc::UnboundedSender<Event>,
-    shown: watch::Receiver<Shown>,
-    /// Every text that was ever on the screen.
-    seen: Arc<Mutex<String>>,
-    ended: JoinHandle<(Ended, Console)>,
-    hang_up: CancellationToken,
-}
-
-impl Desk {
-    /// Opens a console on the operations of `rig`.
-    fn open(rig: &Rig) -> Self {
-        let (keys, mut received) = mpsc::unbounded_channel();
-        let (shown, watching) = watch::channel(Shown::default());
-        let hang_up = CancellationToken::new();
-        let options = ModelOptions {
-            theme: Theme::DEFAULT,
-            database: rig.path.display().to_string(),
-            source: rig.operations.source(),
-            demo: false,
-            key_guard: Duration::ZERO,
-        };
-        let mut console = Console::new(rig.operations.clone(), options);
-        let mut terminal = Terminal::new(Glass { inner: TestBackend::new(100, 30), shown }).unwrap();
-        let dropped = hang_up.clone();
-        let ended = tokio::spawn(async move {
-            let input =
-                futures_util::stream::poll_fn(move |context| received.poll_recv(context).map(|key| key.map(Ok)));
-            let ended = console.run(&mut terminal, input, LogBell::default(), dropped).await;
-            (ended, console)
-        });
-        let seen = Arc::new(Mutex::new(String::new()));
-        let (kept, mut frames) = (seen.clone(), watching.clone());
-        tokio::spawn(async move {
-            while frames.changed().await.is_ok() {
-                kept.lock().unwrap().push_str(&frames.borrow_and_update().text);
-            }
-        });
-        Self { keys, shown: watching, seen, ended, hang_up }
-    }
-
-    /// Opens a console and starts a first run that stalls until it is released.
-    async fn amid_a_run(rig: &Rig) -> Self {
-        rig.blue.fault(Endpoint::Boards, When::Always, Fault::Stall(10));
-        let mut desk = Self::open(rig);
-        desk.until_shows("no run yet").await;
-        desk.press(KeyCode::Char('s'));
-        rig.blue.until_stalled(Endpoint::Boards).await;
-        desk
-    }
-
-    fn press(&self, code: KeyCode) {
-        self.keys.send(Event::Key(KeyEvent::new(code, KeyModifiers::NONE))).unwrap();
-    }
-
-    fn types(&self, text: &str) {
-        text.chars().for_each(|character| self.press(KeyCode::Char(character)));
-    }
-
-    /// Waits until the screen is as `wanted` says and returns it.
-    async fn until(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
-        let last = self.shown.clone();
-        let waiting = self.shown.wait_for(|shown| wanted(&shown.text));
-        let shown = tokio::time::timeout(Duration::from_mins(1), waiting).await;
-        let shown = shown.unwrap_or_else(|_| panic!("waited too long for {what}:\n{}", last.borrow().text));
-        shown.unwrap().text.clone()
-    }
-
-    async fn until_shows(&mut self, text: &str) -> String {
-        self.until(text, |screen| screen.contains(text)).await
-    }
-
-    /// Waits for the end of the console's loop.
-    async fn end(self) -> (Ended, Console) {
-        in_time("the end of the console", self.ended).await.unwrap()
-    }
-}
-
-/// Lines of the table whose stage is `stage`.
-fn staged(screen: &str, stage: &str) -> usize {
-    Entity::ALL
-        .into_iter()
-        .filter(|entity| {
-            screen.lines().any(|line| {
-                let mut words = line.split_whitespace().map(|word| word.trim_matches(['"', '▸']));
-                words.find(|word| !word.is_empty()) == Some(entity.name()) && words.next() == Some(stage)
-            })
-        })
-        .count()
-}
 
 #[tokio::test]
 async fn sync_change_roll_back_and_undo() {
@@ -228,10 +54,18 @@ async fn sync_change_roll_back_and_undo() {
     assert_eq!(rig.picture().views, first.views);
     rig.check();
 
+    assert!(desk.until_shows("HELD since").await.contains("publication 2 was taken back"));
     desk.press(KeyCode::Char('r'));
-    desk.until_shows("Publication 3 (a rollback of publication 2").await;
+    let screen = desk.until_shows("Publication 3 (a rollback of publication 2").await;
+    assert!(
+        screen.contains("Undo the rollback") && screen.contains("hold that the rollback had set is released"),
+        "{screen}"
+    );
     desk.press(KeyCode::Char('Y'));
-    desk.until_shows("publication 3 is taken back").await;
+    desk.until("the end of the hold", |screen| {
+        screen.contains("publication 3 is taken back") && !screen.contains("HELD since")
+    })
+    .await;
     assert_eq!(rig.picture().views, second.views);
     desk.press(KeyCode::Char('q'));
     assert_eq!(desk.end().await.0, Ended::Quit);
@@ -287,8 +121,7 @@ async fn a_failure_is_shown_where_it_happened_and_in_full() {
     assert!(screen.contains("/api/v1/public/talents/socials"), "{screen}");
     assert!(screen.contains("(3 attempts)"), "{screen}");
     desk.press(KeyCode::Char('G'));
-    let screen = desk.until_shows("requests").await;
-    assert_eq!(screen.matches(" 500 ").count(), 3, "{screen}");
+    desk.until("three answers", |screen| screen.contains("requests") && screen.matches(" 500 ").count() == 3).await;
 }
 
 #[tokio::test]

@@ -77,16 +77,15 @@ pub(super) fn done(model: &mut Model, answer: Answer<RollbackReport>) -> Vec<Eff
             let count = u64::try_from(report.entities.len()).unwrap_or_default();
             let count = text::count(count, "entity", "entities");
             let hold = match report.hold_effect {
-                HoldEffect::Set => "; the hold is set",
-                HoldEffect::Released => "; the hold is released",
+                HoldEffect::Set => "; hold set",
+                HoldEffect::Released => "; hold released",
                 HoldEffect::Kept => "",
             };
-            let text = match report.publication.undoes {
-                Some(undone) => {
-                    format!("publication {undone} is taken back: {count} switched in {took}{hold}; r again undoes this")
-                }
-                None => format!("{count} taken back in {took}{hold}; r again undoes this"),
+            let what = match report.publication.undoes {
+                Some(undone) => format!("publication {undone} is taken back: {count}"),
+                None => format!("taken back: {count}"),
             };
+            let text = format!("{what} switched in {took}{hold}; r undoes this");
             model.say(Tone::Good, text);
         }
         Err(error) => tell(model, "Nothing was rolled back", error),
