@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use greenroom::{
-    console::{Message, Model, ModelOptions, Moment, Theme, update::update, view},
+    console::{Effect, Message, Model, ModelOptions, Moment, Theme, update::update, view},
     entity::{Endpoint, Entity, Position},
     report::{
         CleanupReport, DatabaseStatus, DiffCounts, EntityDetail, EntityStatus, HoldEffect, Operator, PastStep,
@@ -21,27 +21,27 @@ use ratatui::{
     style::Color,
 };
 
-const AT_80: Size = Size::new(80, 24);
+pub(crate) const AT_80: Size = Size::new(80, 24);
 const AT_120: Size = Size::new(120, 40);
-const MINIMUM: Size = Size::new(60, 16);
+pub(crate) const MINIMUM: Size = Size::new(60, 16);
 
-fn time(seconds: i64) -> Timestamp {
+pub(crate) fn time(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_763_800_000 + seconds).unwrap()
 }
 
-fn operator() -> Operator {
+pub(crate) fn operator() -> Operator {
     Operator { user: "ana".into(), host: "gate".into(), pid: 4711 }
 }
 
 /// A model and the time at which it is looked at.
-struct Scene {
-    model: Model,
-    begun: Instant,
-    seconds: i64,
+pub(crate) struct Scene {
+    pub(crate) model: Model,
+    pub(crate) begun: Instant,
+    pub(crate) seconds: i64,
 }
 
 impl Scene {
-    fn new(theme: Theme, size: Size) -> Self {
+    pub(crate) fn new(theme: Theme, size: Size) -> Self {
         let begun = Instant::now();
         let options = ModelOptions {
             theme,
@@ -55,39 +55,50 @@ impl Scene {
         Self { model, begun, seconds: 0 }
     }
 
-    fn at(&mut self, seconds: i64) -> &mut Self {
+    pub(crate) fn at(&mut self, seconds: i64) -> &mut Self {
         self.seconds = seconds;
         self
     }
 
-    fn tell(&mut self, message: Message) -> &mut Self {
-        let instant = self.begun + Duration::from_secs(self.seconds.unsigned_abs());
-        update(&mut self.model, message, Moment { instant, time: time(self.seconds) });
+    pub(crate) fn tell(&mut self, message: Message) -> &mut Self {
+        self.asks(message);
         self
     }
 
-    fn press(&mut self, code: KeyCode) -> &mut Self {
-        self.tell(Message::Input(Event::Key(KeyEvent::new(code, KeyModifiers::NONE))))
+    pub(crate) fn press(&mut self, code: KeyCode) -> &mut Self {
+        self.asks_by(code);
+        self
     }
 
-    fn event(&mut self, event: RunEvent) -> &mut Self {
+    /// What `message` asks for.
+    pub(crate) fn asks(&mut self, message: Message) -> Vec<Effect> {
+        let instant = self.begun + Duration::from_secs(self.seconds.unsigned_abs());
+        update(&mut self.model, message, Moment { instant, time: time(self.seconds) })
+    }
+
+    /// What the key of `code` asks for.
+    pub(crate) fn asks_by(&mut self, code: KeyCode) -> Vec<Effect> {
+        self.asks(Message::Input(Event::Key(KeyEvent::new(code, KeyModifiers::NONE))))
+    }
+
+    pub(crate) fn event(&mut self, event: RunEvent) -> &mut Self {
         let record = EventRecord { run: 7, seq: 1, at: time(self.seconds), event };
         self.tell(Message::Event(record))
     }
 
-    fn draw(&self) -> Terminal<TestBackend> {
+    pub(crate) fn draw(&self) -> Terminal<TestBackend> {
         let mut terminal = Terminal::new(TestBackend::new(self.model.size.width, self.model.size.height)).unwrap();
         terminal.draw(|frame| view::draw(&self.model, frame)).unwrap();
         terminal
     }
 
-    fn picture(&self) -> String {
+    pub(crate) fn picture(&self) -> String {
         self.draw().backend().to_string()
     }
 }
 
 /// Ten entities with figures that differ, live since an hour.
-fn status(active: i64, backup: i64) -> StatusReport {
+pub(crate) fn status(active: i64, backup: i64) -> StatusReport {
     let entities = (1..).zip(Entity::ALL).map(|(place, entity)| EntityStatus {
         entity,
         active_version: active,
@@ -119,7 +130,7 @@ fn status(active: i64, backup: i64) -> StatusReport {
     }
 }
 
-fn past_run(id: i64, outcome: RunOutcome, error: Option<&str>) -> RunSummary {
+pub(crate) fn past_run(id: i64, outcome: RunOutcome, error: Option<&str>) -> RunSummary {
     RunSummary {
         id,
         trigger: Trigger::Console,
@@ -137,7 +148,7 @@ fn past_run(id: i64, outcome: RunOutcome, error: Option<&str>) -> RunSummary {
     }
 }
 
-fn publication(id: i64, kind: PublicationKind) -> PublicationReport {
+pub(crate) fn publication(id: i64, kind: PublicationKind) -> PublicationReport {
     PublicationReport {
         id,
         kind,
@@ -150,7 +161,7 @@ fn publication(id: i64, kind: PublicationKind) -> PublicationReport {
     }
 }
 
-fn step(outcome: StepOutcome, error: Option<&str>) -> StepReport {
+pub(crate) fn step(outcome: StepOutcome, error: Option<&str>) -> StepReport {
     StepReport {
         entity: Entity::Talents,
         outcome: Some(outcome),
@@ -170,7 +181,7 @@ fn step(outcome: StepOutcome, error: Option<&str>) -> StepReport {
     }
 }
 
-fn detail() -> EntityDetail {
+pub(crate) fn detail() -> EntityDetail {
     let snapshot = |id, in_use| SnapshotReport {
         id,
         endpoint: Endpoint::Talents,
@@ -227,7 +238,7 @@ fn started() -> RunEvent {
     }
 }
 
-fn live(theme: Theme, size: Size) -> Scene {
+pub(crate) fn live(theme: Theme, size: Size) -> Scene {
     let mut scene = Scene::new(theme, size);
     scene.tell(Message::Status(Ok(Box::new(status(1, 2)))));
     scene.tell(Message::Runs(Ok(vec![
@@ -240,7 +251,7 @@ fn live(theme: Theme, size: Size) -> Scene {
 }
 
 /// A run with an entity in every stage.
-fn running(theme: Theme, size: Size) -> Scene {
+pub(crate) fn running(theme: Theme, size: Size) -> Scene {
     let mut scene = live(theme, size);
     scene.press(KeyCode::Char('s'));
     scene.event(started()).at(4);
@@ -292,7 +303,7 @@ fn running(theme: Theme, size: Size) -> Scene {
     scene
 }
 
-fn rollback_plan() -> RollbackPlan {
+pub(crate) fn rollback_plan() -> RollbackPlan {
     let switch = |entity, diff| SwitchReport {
         entity,
         from_version: 1,
@@ -439,7 +450,7 @@ fn keys_typed_before_the_question_are_no_answer() {
     let moment = Moment { instant: scene.begun + Duration::from_millis(301), time: time(0) };
     let key = Message::Input(Event::Key(KeyEvent::new(KeyCode::Char('Y'), KeyModifiers::NONE)));
     let effects = update(&mut scene.model, key, moment);
-    assert_eq!(effects, [greenroom::console::Effect::Rollback { plan: Box::new(rollback_plan()), set_hold: true }]);
+    assert_eq!(effects, [Effect::Rollback { plan: Box::new(rollback_plan()), set_hold: true }]);
 }
 
 #[test]
@@ -475,7 +486,7 @@ fn leaving_waits_for_a_rollback_that_was_begun() {
     assert_eq!(quit(&mut scene), []);
     assert!(scene.picture().contains("still rolling back"), "{}", scene.picture());
     scene.tell(Message::RolledBack(Err("the database was locked".into())));
-    assert_eq!(quit(&mut scene), [greenroom::console::Effect::Quit]);
+    assert_eq!(quit(&mut scene), [Effect::Quit]);
 }
 
 #[test]

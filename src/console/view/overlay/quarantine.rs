@@ -52,7 +52,7 @@ fn summary(view: &QuarantineView, list: &QuarantineList) -> String {
         return format!("Nothing is in quarantine{what}.");
     }
     let part = if shown < list.total { format!(", the first {} shown", text::thousands(shown)) } else { String::new() };
-    format!("{}{what}{part}.", text::count(list.total, "record or value", "records and values"))
+    format!("{}{part}{what}.", text::count(list.total, "entry", "entries"))
 }
 
 fn record_lines(record: &QuarantineRecord, width: usize, theme: Theme) -> Vec<Line<'static>> {
@@ -66,13 +66,9 @@ fn record_lines(record: &QuarantineRecord, width: usize, theme: Theme) -> Vec<Li
     let mut lines =
         vec![Line::from(vec![Span::styled(entity, theme.strong()), Span::styled(fit(&reason, room, theme), style)])];
     let gone = record.gone_since_run.map_or_else(String::new, |run| format!(", gone since run {run}"));
-    let seen = format!(
-        "  first in run {} of {}, last in run {} of {}{gone}",
-        record.first_run,
-        cell::date(record.first_seen_at),
-        record.last_run,
-        cell::date(record.last_seen_at)
-    );
+    let at = |time| if width < 100 { cell::date(time)[5..16].to_owned() } else { cell::date(time) };
+    let (first, last) = (at(record.first_seen_at), at(record.last_seen_at));
+    let seen = format!("  first in run {} ({first}), last in run {} ({last}){gone}", record.first_run, record.last_run);
     lines.extend(wrapped(&seen, width, theme.dim()));
     // More than can be shown of one record is not even cleaned.
     let most = width * RECORD_LINES;

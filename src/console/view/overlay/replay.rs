@@ -57,7 +57,7 @@ pub(super) fn content(model: &Model, question: &ReplayQuestion, width: usize) ->
     let yes = match (question.replay, findings) {
         (Replay::Rollback, 0) => "go back",
         (Replay::Publish, 0) => "publish",
-        (Replay::Rollback, _) => "accept, go back",
+        (Replay::Rollback, _) => "accept",
         (Replay::Publish, _) => "accept, publish",
     };
     content.below.push(answers(theme, yes, toggle));
