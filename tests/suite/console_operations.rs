@@ -408,7 +408,7 @@ async fn quarantine_is_listed_through_the_runs_and_exported() {
     desk.key('u');
     let shown = |screen: &str| screen.contains("Quarantine of boards") && screen.contains("b\\x9b9");
     let screen = desk.until("the record", shown).await;
-    assert!(screen.contains("title: expected a text") && screen.contains("first in run 1 ("), "{screen}");
+    assert!(screen.contains("title: expected a text") && screen.contains("first run 1 ("), "{screen}");
     desk.press(KeyCode::Esc);
 
     rig.publish_data(&Data::small(2)).await;
@@ -416,7 +416,7 @@ async fn quarantine_is_listed_through_the_runs_and_exported() {
     desk.until_shows("Nothing is in quarantine.").await;
     desk.key('g');
     let screen = desk.until_shows("gone since run 2").await;
-    assert!(screen.contains("last in run 1 ("), "{screen}");
+    assert!(screen.contains("last run 1 ("), "{screen}");
     desk.key('e');
     desk.until_shows("1 record is written to").await;
     let files = std::fs::read_dir(rig.path.parent().unwrap()).unwrap().map(|file| file.unwrap().path());

@@ -391,7 +391,7 @@ fn the_quarantine_with_its_records() {
         scene.tell(Message::Quarantine(2, Ok(QuarantineList { total: 1203, records })));
         scene
     };
-    asked("quarantine", listed, &["1,203 entries", "first 2 shown", "first in run 3 (11-21 07:26), ", "export"]);
+    asked("quarantine", listed, &["1,203 entries", "first 2 shown", "first run 3 (11-21 07:26), ", "export"]);
     let mut scene = listed(AT_80);
     let effects = scene.asks_by(KeyCode::Char('e'));
     let [Effect::ExportQuarantine { name, query }] = effects.as_slice() else { panic!("{effects:?}") };

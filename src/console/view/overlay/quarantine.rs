@@ -38,8 +38,8 @@ pub(super) fn content(model: &Model, view: &QuarantineView, width: usize) -> Con
         Some(Err(error)) => content.below.extend(wrapped(&text::clean(error), width, theme.bad())),
         None => {}
     }
-    let all = if view.all { "chosen entity only" } else { "all entities" };
-    let gone = if view.gone { "without gone ones" } else { "gone ones too" };
+    let all = if view.all { "chosen entity" } else { "all entities" };
+    let gone = if view.gone { "hide gone" } else { "gone too" };
     let hints = [("a", all), ("g", gone), ("e", "export"), ("Esc", "close")];
     content.below.push(keys(theme, &hints));
     content
@@ -68,7 +68,7 @@ fn record_lines(record: &QuarantineRecord, width: usize, theme: Theme) -> Vec<Li
     let gone = record.gone_since_run.map_or_else(String::new, |run| format!(", gone since run {run}"));
     let at = |time| if width < 100 { cell::date(time)[5..16].to_owned() } else { cell::date(time) };
     let (first, last) = (at(record.first_seen_at), at(record.last_seen_at));
-    let seen = format!("  first in run {} ({first}), last in run {} ({last}){gone}", record.first_run, record.last_run);
+    let seen = format!("  first run {} ({first}), last run {} ({last}){gone}", record.first_run, record.last_run);
     lines.extend(wrapped(&seen, width, theme.dim()));
     // More than can be shown of one record is not even cleaned.
     let most = width * RECORD_LINES;
@@ -77,7 +77,7 @@ fn record_lines(record: &QuarantineRecord, width: usize, theme: Theme) -> Vec<Li
     let cut = body.len() > RECORD_LINES;
     for (at, part) in body.into_iter().take(RECORD_LINES).enumerate() {
         let end = if cut && at + 1 == RECORD_LINES { theme.ellipsis() } else { "" };
-        lines.push(Line::raw(fit(&format!("  {part}{end}"), width, theme)));
+        lines.push(Line::raw(fit(&format!("  {}{end}", part.trim_end()), width, theme)));
     }
     lines
 }
