@@ -151,3 +151,48 @@ fn export(operations: &Operations, query: &QuarantineQuery, path: &Path) -> Answ
     output.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)?;
     Ok((shown, written))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        blue::SourceConfig,
+        demo::{DemoBlue, Pace},
+        entity::{Endpoint, Entity},
+        green::{Database, DiffSubject, Page},
+        ops::SyncOptions,
+        report::{Operator, Trigger},
+    };
+
+    #[tokio::test]
+    async fn a_reading_ends_with_the_next_one_or_when_nobody_looks() {
+        let folder = tempfile::tempdir().unwrap();
+        let blue = DemoBlue::start(Pace::Instant).await.unwrap();
+        let database = Database::create_or_open(folder.path().join("green.db")).unwrap();
+        let operator = Operator { user: "ana".to_owned(), host: "box".to_owned(), pid: 1 };
+        let operations = Operations::new(database, Some(SourceConfig::new(blue.address())), operator);
+        let (events, _told) = mpsc::unbounded_channel();
+        operations.sync(SyncOptions::full(Trigger::Cli), events, CancellationToken::new()).await.unwrap();
+        let snapshot = operations.history(Some(Endpoint::Talents)).await.unwrap()[0].id;
+
+        let (messages, mut answers) = mpsc::unbounded_channel();
+        let mut executor = Executor::new(operations, messages);
+        let page = Page { offset: 0, limit: 10 };
+        let (subject, entity) = (DiffSubject::Snapshots(snapshot, snapshot), Entity::Talents);
+        // On one thread, none of them begins before the last one was asked for.
+        for request in 1..=3 {
+            executor.execute(Effect::LoadDiff { request, subject, entity, page });
+        }
+        let mut ended = [None, None, None];
+        for _ in 1..=3 {
+            let Some(Message::Diff(request, answer)) = answers.recv().await else { panic!("no answer") };
+            ended[usize::try_from(request).unwrap() - 1] = Some(answer.map(drop));
+        }
+        let stopped = || Some(Err("stopped before it was done".to_owned()));
+        assert_eq!(ended, [stopped(), stopped(), Some(Ok(()))]);
+        executor.execute(Effect::LoadDiff { request: 4, subject, entity, page });
+        executor.execute(Effect::StopDiff);
+        let Some(Message::Diff(4, answer)) = answers.recv().await else { panic!("no answer") };
+        assert_eq!(Some(answer.map(drop)), stopped());
+    }
+}

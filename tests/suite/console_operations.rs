@@ -209,6 +209,7 @@ async fn marked_entities_are_synced_alone() {
         assert_eq!(rig.versions(entity), expected, "{entity}");
     }
     desk.choose_run(0).await;
+    desk.until_shows("console 2/10 ana@box").await;
     desk.press(KeyCode::Enter);
     desk.until_shows("only talents, boards").await;
     rig.check();
@@ -328,6 +329,7 @@ async fn an_older_run_is_gone_back_to() {
     desk.press(KeyCode::Enter);
     desk.until_shows("nothing was switched").await;
     // The dry run was for the question only: there is nothing to publish.
+    desk.until_shows("dry replay of 1 ana@box").await;
     let screen = desk.until_shows("run 4 prepared").await;
     assert!(!screen.contains("p shows it"), "{screen}");
     desk.key('b');

@@ -17,6 +17,7 @@ use super::{
     fit,
 };
 use crate::{
+    entity::Entity,
     report::{RunOutcome, RunSummary},
     text,
 };
@@ -57,7 +58,16 @@ fn line(model: &Model, run: &RunSummary, width: usize) -> Line<'static> {
     let start = format!("{:>5} {date} ", run.id);
     let word = format!("{outcome:<12}");
     let error = run.error.as_deref().map(|error| format!("  {}", text::clean(error))).unwrap_or_default();
-    let rest = format!("{took:>8}  {} {}{error}", run.trigger, text::clean(&run.operator.to_string()));
+    let rest = format!("{took:>8}  {} {}{error}", kind(run), text::clean(&run.operator.to_string()));
     let rest = fit(&rest, width.saturating_sub(start.len() + word.len()), theme);
     Line::from(vec![Span::raw(start), Span::styled(word, outcome_style(run.outcome, theme)), Span::raw(rest)])
+}
+
+/// What started it, and what it was about where that was not everything from the source.
+fn kind(run: &RunSummary) -> String {
+    let dry = if run.dry_run { "dry " } else { "" };
+    let of = run.replay_of.map_or_else(String::new, |of| format!(" of {of}"));
+    let about = run.scope.as_ref().filter(|_| run.replay_of.is_none());
+    let about = about.map_or_else(String::new, |scope| format!(" {}/{}", scope.len(), Entity::ALL.len()));
+    format!("{dry}{}{of}{about}", run.trigger)
 }
