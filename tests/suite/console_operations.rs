@@ -436,3 +436,22 @@ async fn quarantine_is_listed_through_the_runs_and_exported() {
     desk.until_shows("nothing was overwritten").await;
     assert_eq!(std::fs::read_to_string(&exported[0]).unwrap(), text);
 }
+
+#[tokio::test]
+async fn a_publish_is_refused_when_something_else_was_published_since() {
+    let rig = Rig::new(&Data::marked(1)).await;
+    rig.publish().await;
+    rig.blue.send_body(Endpoint::Boards, "[]");
+    rig.sync().await;
+    let mut desk = Desk::open(&rig);
+    desk.until_shows("run 2 held").await;
+    desk.key('p');
+    desk.until_shows("Publish run 2").await;
+    rig.publish_data(&Data::marked(2)).await;
+    let before = rig.picture();
+    desk.key('Y');
+    let screen = desk.until_shows("The replay failed").await;
+    assert!(screen.contains("publication 2 is the newest, not 1"), "{screen}");
+    assert_eq!(rig.picture().views, before.views);
+    rig.check();
+}
