@@ -1,8 +1,8 @@
 //! The library against a NowRepBlue that misbehaves on demand: whole runs, from the socket to the views.
 //!
 //! `fake_blue` is the source, `data` what it sends and the rows that must come of it, `any_body` whatever else it may send,
-//! `contract` the tables as the reading application knows them, `support` a database with operations on it, `invariants` what
-//! must hold after anything.
+//! `contract` the tables as the reading application knows them, `support` a database with operations on it, `desk` a console on
+//! those, `invariants` what must hold after anything.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 mod any_body;
@@ -12,8 +12,10 @@ mod commands;
 mod commands_guards;
 mod commands_ways;
 mod console;
+mod console_operations;
 mod contract;
 mod data;
+mod desk;
 mod diff;
 mod events;
 mod failures;
@@ -34,6 +36,7 @@ mod records;
 mod rollback;
 mod scoped;
 mod screens;
+mod screens_operations;
 mod support;
 mod sync;
 mod terminal;
