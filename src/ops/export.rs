@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    entity::{Endpoint, Entity},
+    entity::{Endpoint, Entity, Position},
     report::{QuarantineRecord, RunId},
     text,
 };
@@ -25,16 +25,17 @@ enum Body<'a> {
 struct Line<'a> {
     endpoint: Endpoint,
     entity: Entity,
+    #[serde(skip_serializing_if = "Option::is_none")]
     column: Option<&'a str>,
     reason: &'a str,
+    /// Where it stood in the body, for the records of one run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<Position>,
     first_run: RunId,
     first_seen_at: Timestamp,
     last_run: RunId,
     last_seen_at: Timestamp,
     gone_since_run: Option<RunId>,
-    /// Where it stood in the body, for the records of one run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    position: Option<String>,
     record: Body<'a>,
 }
 
@@ -51,12 +52,12 @@ pub(super) fn write(records: &[QuarantineRecord], output: &mut impl io::Write) -
             entity: one.entity,
             column: one.column.as_deref(),
             reason: &one.reason,
+            position: one.position,
             first_run: one.first_run,
             first_seen_at: one.first_seen_at,
             last_run: one.last_run,
             last_seen_at: one.last_seen_at,
             gone_since_run: one.gone_since_run,
-            position: one.position.map(|position| position.to_string()),
             record: json.map_or(Body::Text(&one.record), Body::Json),
         };
         let line = serde_json::to_string(&line)?;
