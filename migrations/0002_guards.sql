@@ -3,7 +3,8 @@
 -- The entities that a run is about, names joined by commas; NULL for all ten.
 ALTER TABLE sync_runs ADD COLUMN scope TEXT;
 ALTER TABLE sync_runs ADD COLUMN dry_run BOOLEAN NOT NULL DEFAULT 0;
--- The run whose snapshots a replay takes.
+-- For a replay, what it is for and the run whose snapshots it takes.
+ALTER TABLE sync_runs ADD COLUMN replay TEXT;
 ALTER TABLE sync_runs ADD COLUMN replay_of INTEGER;
 
 ALTER TABLE sync_publications ADD COLUMN replay_of INTEGER;

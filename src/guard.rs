@@ -118,8 +118,8 @@ impl GuardLimits {
             limit: count(limit),
             value: count(after),
             message: format!(
-                "{} of {} would refer to no {} (now {}, limit {})",
-                text::thousands(after),
+                "{} by {} would lead to no row of {} (now {}, limit {})",
+                text::count(after, "reference", "references"),
                 relation.column,
                 relation.target,
                 text::thousands(before),
@@ -335,7 +335,7 @@ mod tests {
         );
         let relation = &Entity::BoardsTalents.table().relations[0];
         let finding = GuardLimits::default().check_relation(Entity::BoardsTalents, relation, 2, 5).unwrap();
-        assert_eq!(finding.message, "5 of boardId would refer to no boards (now 2, limit 2)");
+        assert_eq!(finding.message, "5 references by boardId would lead to no row of boards (now 2, limit 2)");
         assert!(GuardLimits::default().check_relation(Entity::BoardsTalents, relation, 2, 2).is_none());
     }
 

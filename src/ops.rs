@@ -16,12 +16,14 @@ use crate::{
     },
     guard::{Acceptance, GuardLimits},
     report::{
-        CleanupReport, DiffReport, EntityDetail, HoldChange, HoldEffect, Operator, PublicationId, PublishPlan,
-        QuarantineList, Replay, RollbackPlan, RollbackReport, RollbackTarget, RunId, RunReport, RunSummary, SnapshotId,
-        SnapshotReport, StatusReport, SyncReport, Trigger,
+        CleanupReport, DiffReport, EntityDetail, HoldChange, HoldEffect, HoldReport, Operator, PublicationId,
+        PublishPlan, QuarantineList, Replay, RollbackPlan, RollbackReport, RollbackTarget, RunId, RunReport,
+        RunSummary, SnapshotId, SnapshotReport, StatusReport, SyncReport, Trigger,
     },
-    sync::{self, Bodies, EventRecord, Scope, StagedBodies, SyncContext, SyncRequest},
+    sync::{self, Bodies, EventRecord, Scope, StagedBodies, SyncContext},
 };
+
+pub use crate::sync::SyncOptions;
 
 /// Why an operation was not done.
 #[derive(Debug, thiserror::Error)]
@@ -41,41 +43,6 @@ pub enum OperationError {
     /// The operation's thread panicked.
     #[error("the operation ended unexpectedly; this is a defect in greenroom")]
     Panicked,
-}
-
-/// What is asked of a sync.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SyncOptions {
-    /// What starts it.
-    pub trigger: Trigger,
-    /// The entities that it is about.
-    pub scope: Scope,
-    /// Fetch and load also what did not change, and switch to rows that are the same.
-    pub force: bool,
-    /// Publish what is healthy when an endpoint fails.
-    pub partial: bool,
-    /// Stop before the publish.
-    pub dry_run: bool,
-    /// Guards that may trip.
-    pub accept: Vec<Acceptance>,
-    /// What becomes of the hold.
-    pub hold: HoldRule,
-}
-
-impl SyncOptions {
-    /// A sync of everything, as a key or a trigger without more words starts it.
-    #[must_use]
-    pub fn full(trigger: Trigger) -> Self {
-        Self {
-            trigger,
-            scope: Scope::default(),
-            force: false,
-            partial: false,
-            dry_run: false,
-            accept: Vec::new(),
-            hold: HoldRule::Obey,
-        }
-    }
 }
 
 /// What is asked of a replay.
@@ -170,17 +137,7 @@ impl Operations {
     ) -> Result<SyncReport, OperationError> {
         let source = self.source.clone().ok_or(OperationError::NoSource)?;
         let client = Client::new(source).map_err(OperationError::Tls)?;
-        let SyncOptions { trigger, scope, force, partial, dry_run, accept, hold } = options;
-        let request = SyncRequest {
-            scope,
-            force,
-            partial,
-            dry_run,
-            accept,
-            hold,
-            ..SyncRequest::new(trigger, self.operator.clone())
-        };
-        Ok(sync::run(&self.context(Bodies::Source(client)), request, events, cancel).await?)
+        Ok(sync::run(&self.context(Bodies::Source(client)), options, events, cancel).await?)
     }
 
     /// Publishes what an earlier run staged, or goes back to it: prepares its rows again from the snapshots, with the same
@@ -198,21 +155,16 @@ impl Operations {
         let snapshots = self.blocking(move |database| database.replay_bodies(run, replay)).await?;
         let entities: Vec<Entity> = snapshots.iter().map(|(entity, _)| *entity).collect();
         let bodies = Bodies::Staged(StagedBodies { run, replay, snapshots });
-        let request = SyncRequest {
-            scope: Scope::of(&entities),
-            dry_run,
-            accept,
-            expected,
-            hold,
-            ..SyncRequest::new(Trigger::Replay, self.operator.clone())
-        };
-        Ok(sync::run(&self.context(bodies), request, events, cancel).await?)
+        let scope = Scope::of(&entities);
+        let options = SyncOptions { scope, dry_run, accept, hold, expected, ..SyncOptions::full(Trigger::Replay) };
+        Ok(sync::run(&self.context(bodies), options, events, cancel).await?)
     }
 
     fn context(&self, bodies: Bodies) -> SyncContext {
         SyncContext {
             database: self.database.clone(),
             bodies,
+            operator: self.operator.clone(),
             limits: self.limits.clone(),
             clock: self.clock.clone(),
             jitter: self.jitter.clone(),
@@ -241,13 +193,13 @@ impl Operations {
         Ok(change)
     }
 
-    /// Lets runs publish again.
+    /// Lets runs publish again. With `shown`, only if that is still the hold in force.
     ///
     /// # Errors
-    /// When the database cannot be written.
-    pub async fn release(&self) -> Result<HoldChange, OperationError> {
+    /// When another hold is in force than was shown, or the database cannot be written.
+    pub async fn release(&self, shown: Option<HoldReport>) -> Result<HoldChange, OperationError> {
         let (operator, now) = (self.operator.clone(), self.clock.now());
-        let change = self.blocking(move |database| database.release(&operator, now)).await?;
+        let change = self.blocking(move |database| database.release(shown.as_ref(), &operator, now)).await?;
         if let Some(hold) = &change.released {
             tracing::info!("the hold is released; it was {hold}");
         }

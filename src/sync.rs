@@ -13,7 +13,7 @@ mod step;
 
 pub use self::{
     event::{EventRecord, RunEvent},
-    request::{Bodies, StagedBodies, SyncContext, SyncRequest},
+    request::{Bodies, StagedBodies, SyncContext, SyncOptions},
     run::run,
     scope::Scope,
     state::RunState,

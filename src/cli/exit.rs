@@ -219,6 +219,7 @@ mod tests {
             publication: None,
             scope: None,
             dry_run: false,
+            replay: None,
             replay_of: None,
             error: error.map(str::to_owned),
         }

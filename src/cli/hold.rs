@@ -38,7 +38,7 @@ pub(super) async fn hold(context: &Context, arguments: &HoldArguments) -> Result
 /// Releases the hold.
 pub(super) async fn release(context: &Context) -> Result<ExitStatus, CliError> {
     let operations = context.settings.open()?;
-    let change = operations.release().await?;
+    let change = operations.release(None).await?;
     context.output.report(&change, operations.clock().now(), |layout| render_release(&change, layout))?;
     Ok(ExitStatus::Done)
 }

@@ -277,6 +277,7 @@ pub(super) mod tests {
             publication: (outcome == RunOutcome::Published).then_some(3),
             scope: None,
             dry_run: false,
+            replay: None,
             replay_of: None,
             error: (outcome == RunOutcome::Failed).then(|| "boards: HTTP status 500 after 3 attempts\u{1b}[2J".into()),
         };

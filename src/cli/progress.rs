@@ -214,6 +214,7 @@ mod tests {
             entities: [Entity::Talents, Entity::Boards].map(before).to_vec(),
             left_alone: Vec::new(),
             dry_run: false,
+            replay: None,
             replay_of: None,
         }))
         .unwrap();

@@ -4,8 +4,6 @@ use std::str::FromStr;
 
 use clap::{Args, value_parser};
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
 
 use super::{
     Context,
@@ -14,7 +12,7 @@ use super::{
     table::{Column, Table, left, right},
 };
 use crate::{
-    entity::{Endpoint, Entity, Position, UnknownName},
+    entity::{Endpoint, Entity, UnknownName},
     green::QuarantineQuery,
     report::{QuarantineList, QuarantineRecord, RunId},
     text,
@@ -84,66 +82,14 @@ pub(super) async fn run(context: &Context, arguments: &QuarantineArguments) -> R
         gone: arguments.gone,
         limit,
     };
-    let list = operations.quarantine(query).await?;
     if arguments.json_lines {
-        for record in &list.records {
-            output.json_line(&Line::of(record)).map_err(CliError::Stream)?;
-        }
-    } else {
-        let now = operations.clock().now();
-        output.report(&list, now, |layout| render(&list, arguments.run.is_some(), layout))?;
+        operations.export_quarantine(&query, &mut output.body())?;
+        return Ok(ExitStatus::Done);
     }
+    let list = operations.quarantine(query).await?;
+    let now = operations.clock().now();
+    output.report(&list, now, |layout| render(&list, arguments.run.is_some(), layout))?;
     Ok(ExitStatus::Done)
-}
-
-/// A record for the owners of the source.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Line<'a> {
-    endpoint: Endpoint,
-    entity: Entity,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    column: Option<&'a str>,
-    reason: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    position: Option<Position>,
-    first_run: RunId,
-    first_seen_at: Timestamp,
-    last_run: RunId,
-    last_seen_at: Timestamp,
-    gone_since_run: Option<RunId>,
-    record: AsItCame<'a>,
-}
-
-impl<'a> Line<'a> {
-    fn of(record: &'a QuarantineRecord) -> Self {
-        Self {
-            endpoint: record.endpoint,
-            entity: record.entity,
-            column: record.column.as_deref(),
-            reason: &record.reason,
-            position: record.position,
-            first_run: record.first_run,
-            first_seen_at: record.first_seen_at,
-            last_run: record.last_run,
-            last_seen_at: record.last_seen_at,
-            gone_since_run: record.gone_since_run,
-            record: AsItCame(&record.record),
-        }
-    }
-}
-
-/// A JSON value as it was, numbers of any size included; a text when it is not readable as JSON.
-struct AsItCame<'a>(&'a str);
-
-impl Serialize for AsItCame<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Line ends only stand between the values of readable JSON; inside a line they become blanks.
-        match RawValue::from_string(self.0.replace(['\n', '\r'], " ")) {
-            Ok(value) if serde_json::from_str::<&RawValue>(self.0).is_ok() => value.serialize(serializer),
-            _ => self.0.serialize(serializer),
-        }
-    }
 }
 
 const COLUMNS: [Column; 6] = [
@@ -212,6 +158,7 @@ fn cells(record: &QuarantineRecord, layout: &Layout) -> [String; 6] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entity::Position;
 
     fn record(body: &str) -> QuarantineRecord {
         QuarantineRecord {
@@ -262,22 +209,5 @@ first 2 of 3 records; --limit lists more
         assert!(text.contains("mediatags_junction       4.2  kept without size"), "{text}");
         let none = QuarantineList { total: 0, records: Vec::new() };
         assert_eq!(render(&none, false, &layout), "nothing is in quarantine\n");
-    }
-
-    #[test]
-    fn a_line_holds_the_record_as_it_came() {
-        let line = |body: &str| serde_json::to_string(&Line::of(&record(body))).unwrap();
-        assert_eq!(
-            line("{\"id\":\n 123456789012345678901234567890.10, \"a\\nb\": 1}"),
-            "{\"endpoint\":\"mediaTags\",\"entity\":\"mediatags_junction\",\"reason\":\"id is missing\",\
-             \"firstRun\":3,\"firstSeenAt\":\"1970-01-01T00:00:00Z\",\"lastRun\":7,\"lastSeenAt\":\"1970-01-01T00:04:00Z\",\
-             \"goneSinceRun\":null,\"record\":{\"id\":  123456789012345678901234567890.10, \"a\\nb\": 1}}"
-        );
-        assert!(line("{\"broken\"").ends_with("\"record\":\"{\\\"broken\\\"\"}"));
-        // A line end inside a string is no JSON, and must not become one by being replaced.
-        assert!(line("\"a\nb\"").ends_with("\"record\":\"\\\"a\\nb\\\"\"}"));
-        let placed = QuarantineRecord { position: Some(Position { record: 4, item: None }), ..record("1") };
-        let placed = serde_json::to_value(Line::of(&placed)).unwrap();
-        assert_eq!((&placed["position"]["record"], &placed["record"]), (&4.into(), &1.into()));
     }
 }

@@ -195,6 +195,7 @@ mod tests {
             publication: None,
             scope: None,
             dry_run: false,
+            replay: None,
             replay_of: None,
             error: Some("boards: HTTP status 500".into()),
         }

@@ -74,7 +74,9 @@ impl Executor {
             Effect::Hold(reason) => {
                 self.spawn(async move { Message::HoldChanged(said(operations.hold(reason).await)) });
             }
-            Effect::Release => self.spawn(async move { Message::HoldChanged(said(operations.release().await)) }),
+            Effect::Release(hold) => {
+                self.spawn(async move { Message::HoldChanged(said(operations.release(Some(*hold)).await)) });
+            }
             Effect::PlanCleanup => {
                 self.spawn(async move { Message::CleanupPlanned(said(operations.plan_cleanup().await)) });
             }

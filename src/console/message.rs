@@ -10,8 +10,8 @@ use crate::{
     green::{DiffSubject, Page, QuarantineQuery},
     ops::{ReplayOptions, SyncOptions},
     report::{
-        CleanupReport, DiffReport, EntityDetail, HoldChange, PublishPlan, QuarantineList, RollbackPlan, RollbackReport,
-        RollbackTarget, RunId, RunReport, RunSummary, StatusReport, SyncReport,
+        CleanupReport, DiffReport, EntityDetail, HoldChange, HoldReport, PublishPlan, QuarantineList, RollbackPlan,
+        RollbackReport, RollbackTarget, RunId, RunReport, RunSummary, StatusReport, SyncReport,
     },
     sync::EventRecord,
 };
@@ -100,7 +100,7 @@ pub enum Effect {
     /// Set the hold for this reason.
     Hold(String),
     /// Release the hold.
-    Release,
+    Release(Box<HoldReport>),
     /// Find out what a cleanup would do.
     PlanCleanup,
     /// Clean up.

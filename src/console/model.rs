@@ -8,7 +8,7 @@ use tui_logger::TuiWidgetState;
 use super::{message::Moment, overlay::Overlay, theme::Theme};
 use crate::{
     entity::Entity,
-    report::{EntityDetail, HoldReport, PublicationId, RunId, RunOutcome, RunSummary, StatusReport},
+    report::{EntityDetail, HoldReport, PublicationId, Replay, RunId, RunOutcome, RunSummary, StatusReport},
     sync::{EventRecord, RunState},
 };
 
@@ -257,29 +257,21 @@ impl Model {
         self.runs.get(self.selected_run).filter(|_| self.focus == Pane::Runs)
     }
 
-    /// Whether a run can be published: it is held or prepared, and not a mere look at what going back would change.
-    #[must_use]
-    pub fn can_publish(&self, outcome: Option<RunOutcome>, replay_of: Option<RunId>) -> bool {
-        // Only what was live can be gone back to, and only what was not can be published.
-        let was_live = |run: &RunSummary| {
-            replay_of == Some(run.id) && matches!(run.outcome, Some(RunOutcome::Published | RunOutcome::Unchanged))
-        };
-        matches!(outcome, Some(RunOutcome::Held | RunOutcome::Prepared)) && !self.runs.iter().any(was_live)
-    }
-
     /// The run that can be published now: the chosen one, else the newest that ended.
     #[must_use]
     pub fn publishable(&self) -> Option<(RunId, RunOutcome)> {
-        let chosen = self.chosen_run().filter(|run| self.can_publish(run.outcome, run.replay_of));
-        if let Some(run) = chosen {
-            return Some((run.id, run.outcome?));
+        let of = |id: RunId, outcome: Option<RunOutcome>, replay| {
+            outcome.filter(|_| is_publishable(outcome, replay)).map(|outcome| (id, outcome))
+        };
+        if let Some(run) = self.chosen_run().and_then(|run| of(run.id, run.outcome, run.replay)) {
+            return Some(run);
         }
         // Our run is known to have ended before the state of the database was read again.
-        let ours = self.run.as_ref().and_then(|run| Some((run.run, run.outcome?, run.replay_of)));
+        let ours = self.run.as_ref().filter(|run| run.outcome.is_some()).map(|run| (run.run, run.outcome, run.replay));
         let last = self.status.as_ref().and_then(|status| status.last_run.as_ref());
-        let last = last.and_then(|run| Some((run.id, run.outcome?, run.replay_of)));
-        let (run, outcome, replay_of) = ours.into_iter().chain(last).max_by_key(|(id, ..)| *id)?;
-        self.can_publish(Some(outcome), replay_of).then_some((run, outcome))
+        let last = last.map(|run| (run.id, run.outcome, run.replay));
+        let (id, outcome, replay) = ours.into_iter().chain(last).max_by_key(|(id, ..)| *id)?;
+        of(id, outcome, replay)
     }
 
     /// The marked entities in their order.
@@ -292,4 +284,10 @@ impl Model {
     pub(super) fn say(&mut self, tone: Tone, text: impl Into<String>) {
         self.notice = Some(Notice { text: text.into(), tone });
     }
+}
+
+/// Whether a run can be published: it is held or prepared, and not a mere look at what going back would change.
+#[must_use]
+pub fn is_publishable(outcome: Option<RunOutcome>, replay: Option<Replay>) -> bool {
+    matches!(outcome, Some(RunOutcome::Held | RunOutcome::Prepared)) && replay != Some(Replay::Rollback)
 }

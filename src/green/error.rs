@@ -143,6 +143,12 @@ pub enum GreenError {
         /// The hold.
         hold: Box<HoldReport>,
     },
+    /// The hold that was to be released gave way to another one.
+    #[error("the hold is another one by now: {hold} (since {}); nothing was changed, look again and repeat", .hold.since)]
+    OtherHold {
+        /// The hold in force.
+        hold: Box<HoldReport>,
+    },
     /// A publication of which some entities were switched again.
     #[error(
         "publication {publication} cannot be taken back as a whole, {entity} was switched by publication {since} after it; take that one back first, name the entities to roll back, or go back with `greenroom rollback --to RUN`"

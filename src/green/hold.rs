@@ -81,12 +81,22 @@ impl Database {
         })
     }
 
-    /// Lets runs publish again.
+    /// Lets runs publish again. With `shown`, only if that is still the hold in force.
     ///
     /// # Errors
-    /// When the database cannot be written.
-    pub fn release(&self, operator: &Operator, at: Timestamp) -> Result<HoldChange, GreenError> {
+    /// [`GreenError::OtherHold`] when another one is, or when the database cannot be written.
+    pub fn release(
+        &self,
+        shown: Option<&HoldReport>,
+        operator: &Operator,
+        at: Timestamp,
+    ) -> Result<HoldChange, GreenError> {
         self.change_hold(|connection| {
+            if let (Some(shown), Some(hold)) = (shown, in_force(connection)?)
+                && *shown != hold
+            {
+                return Err(GreenError::OtherHold { hold: Box::new(hold) });
+            }
             let released = release(connection, operator, at)?;
             Ok(HoldChange { changed: released.is_some(), hold: None, released })
         })

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     entity::Entity,
     report::{
-        AttemptReport, Guard, GuardReport, Operator, PublicationId, RunId, RunOutcome, RunReport, RunSummary,
+        AttemptReport, Guard, GuardReport, Operator, PublicationId, Replay, RunId, RunOutcome, RunReport, RunSummary,
         StepOutcome, StepReport, Trigger,
     },
 };
@@ -33,8 +33,8 @@ pub struct RunStart {
     pub scope: Option<Vec<Entity>>,
     /// Whether it is to stop before the publish.
     pub dry_run: bool,
-    /// The run whose snapshots a replay takes.
-    pub replay_of: Option<RunId>,
+    /// For a replay, what it is for and the run whose snapshots it takes.
+    pub replay: Option<(Replay, RunId)>,
     /// When.
     pub at: Timestamp,
 }
@@ -78,7 +78,7 @@ pub(super) fn begin(connection: &Connection, start: &RunStart) -> Result<(RunId,
     connection
         .execute(
             "INSERT INTO sync_runs (trigger_kind, source, operator_user, operator_host, operator_pid, base_publication, \
-             scope, dry_run, replay_of, started_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             scope, dry_run, replay, replay_of, started_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             params![
                 start.trigger.word(),
                 start.source,
@@ -88,7 +88,8 @@ pub(super) fn begin(connection: &Connection, start: &RunStart) -> Result<(RunId,
                 base,
                 start.scope.as_deref().map(names),
                 start.dry_run,
-                start.replay_of,
+                start.replay.map(|(replay, _)| replay.word()),
+                start.replay.map(|(_, run)| run),
                 Millis(start.at)
             ],
         )
@@ -275,6 +276,7 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
         publication: row.get("publication")?,
         scope: optional_word(row, "scope", |names| names.split(',').map(|name| name.parse().ok()).collect())?,
         dry_run: row.get("dry_run")?,
+        replay: optional_word(row, "replay", Replay::from_word)?,
         replay_of: row.get("replay_of")?,
         error: row.get("error")?,
     })

@@ -49,6 +49,10 @@ fn prepared(
         let outcome = run.outcome.map_or("going on", RunOutcome::word);
         return Ok(Err(format!("has nothing to publish: it is {outcome}, neither held nor prepared")));
     }
+    if let (Some(Replay::Rollback), Some(target)) = (run.replay, run.replay_of) {
+        let why = format!("only showed what going back would change: do it with `greenroom rollback --to {target}`");
+        return Ok(Err(why));
+    }
     let steps = journal::steps(connection, run.id)?;
     let ready = steps.iter().filter(|step| matches!(step.outcome, Some(StepOutcome::Ready | StepOutcome::Unchanged)));
     Ok(Ok(ready.filter_map(|step| Some((step.entity, step.snapshot?))).collect()))

@@ -14,7 +14,7 @@ use crate::{
     entity::{Entity, MAPPING_VERSION},
     report::{
         DatabaseStatus, DiffCounts, EntityStatus, PublicationId, PublicationKind, PublicationReport, RecordCounts,
-        RunId, RunOutcome, SnapshotId, StatusReport, Version,
+        Replay, RunId, RunOutcome, RunSummary, SnapshotId, StatusReport, Version,
     },
 };
 
@@ -294,7 +294,9 @@ impl Database {
         drop(transaction);
         // A run without an outcome goes on only while its process has the lock.
         let running = unfinished.filter(|_| lock::is_held(self));
-        let held_run = last_run.clone().filter(|run| run.outcome == Some(RunOutcome::Held));
+        let to_publish =
+            |run: &RunSummary| run.outcome == Some(RunOutcome::Held) && run.replay != Some(Replay::Rollback);
+        let held_run = last_run.clone().filter(to_publish);
         Ok(StatusReport { database, source, hold, held_run, running, entities, last_run, publication })
     }
 

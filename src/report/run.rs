@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DiffCounts, Guard, HoldReport, Operator, PublicationId, QuarantineReport, RunId, RunOutcome, SnapshotId,
+    DiffCounts, Guard, HoldReport, Operator, PublicationId, QuarantineReport, Replay, RunId, RunOutcome, SnapshotId,
     StepOutcome, Trigger, Version,
 };
 use crate::entity::{Endpoint, Entity};
@@ -108,6 +108,8 @@ pub struct RunSummary {
     pub scope: Option<Vec<Entity>>,
     /// Whether it was to stop before the publish.
     pub dry_run: bool,
+    /// For a replay, what it was for.
+    pub replay: Option<Replay>,
     /// For a replay, the run whose snapshots it took.
     pub replay_of: Option<RunId>,
     /// What went wrong, or why it is held, or what a partial publish left behind.

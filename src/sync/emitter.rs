@@ -11,7 +11,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     event::{EntityBefore, EventRecord, RunEvent},
-    request::{SyncContext, SyncRequest},
+    request::{SyncContext, SyncOptions},
     state::RunState,
     step::StepState,
 };
@@ -46,7 +46,7 @@ impl Emitter {
     pub(super) fn begin(
         session: Session,
         context: &SyncContext,
-        request: &SyncRequest,
+        request: &SyncOptions,
         at: Timestamp,
         live: &[(LiveVersion, u64)],
         events: mpsc::UnboundedSender<EventRecord>,
@@ -61,13 +61,14 @@ impl Emitter {
         });
         let event = RunEvent::Started {
             trigger: request.trigger,
-            operator: request.operator.clone(),
+            operator: context.operator.clone(),
             source: context.bodies.shown(),
             based_on: session.base(),
             entities: entities.collect(),
             left_alone: request.scope.left_alone(),
             dry_run: request.dry_run,
-            replay_of: context.bodies.replay_of(),
+            replay: context.bodies.replay().map(|(replay, _)| replay),
+            replay_of: context.bodies.replay().map(|(_, run)| run),
         };
         let record = EventRecord { run: session.run(), seq: 1, at, event };
         let state = RunState::begin(&record).unwrap_or_else(|| unreachable!("the event is a Started"));

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     entity::{Endpoint, Entity},
     report::{
-        AttemptReport, DiffCounts, GuardReport, HoldReport, Operator, PublicationId, RecordCounts, RunId, RunOutcome,
-        SnapshotId, SwitchReport, Trigger, Version,
+        AttemptReport, DiffCounts, GuardReport, HoldReport, Operator, PublicationId, RecordCounts, Replay, RunId,
+        RunOutcome, SnapshotId, SwitchReport, Trigger, Version,
     },
 };
 
@@ -65,6 +65,8 @@ pub enum RunEvent {
         /// Whether it is to stop before the publish.
         #[serde(default)]
         dry_run: bool,
+        /// What it is for, for a replay.
+        replay: Option<Replay>,
         /// The run whose snapshots it takes, for a replay.
         replay_of: Option<RunId>,
     },

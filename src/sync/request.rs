@@ -19,6 +19,8 @@ pub struct SyncContext {
     pub database: Database,
     /// Where bodies come from.
     pub bodies: Bodies,
+    /// Who starts the run.
+    pub operator: Operator,
     /// What the prepared rows are checked against.
     pub limits: GuardLimits,
     /// The clock.
@@ -65,12 +67,12 @@ impl Bodies {
         }
     }
 
-    /// The run that is replayed.
+    /// For a replay, what it is for and the run whose snapshots it takes.
     #[must_use]
-    pub fn replay_of(&self) -> Option<RunId> {
+    pub fn replay(&self) -> Option<(Replay, RunId)> {
         match self {
             Self::Source(_) => None,
-            Self::Staged(staged) => Some(staged.run),
+            Self::Staged(staged) => Some((staged.replay, staged.run)),
         }
     }
 
@@ -85,12 +87,10 @@ impl Bodies {
 }
 
 /// What is asked of a run.
-#[derive(Clone, Debug)]
-pub struct SyncRequest {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncOptions {
     /// What starts it.
     pub trigger: Trigger,
-    /// Who starts it.
-    pub operator: Operator,
     /// The entities that it is about.
     pub scope: Scope,
     /// Fetch and load also what did not change, and switch to rows that are the same.
@@ -103,17 +103,16 @@ pub struct SyncRequest {
     pub accept: Vec<Acceptance>,
     /// What becomes of the hold.
     pub hold: HoldRule,
-    /// The newest publication that the operator knows of; the run fails when it finds another.
+    /// The newest publication that the operator knows of; the run fails when it finds another. `None` does not look.
     pub expected: Option<Option<PublicationId>>,
 }
 
-impl SyncRequest {
+impl SyncOptions {
     /// A run of everything that publishes unless a guard or the hold stops it.
     #[must_use]
-    pub fn new(trigger: Trigger, operator: Operator) -> Self {
+    pub fn full(trigger: Trigger) -> Self {
         Self {
             trigger,
-            operator,
             scope: Scope::default(),
             force: false,
             partial: false,

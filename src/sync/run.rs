@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     emitter::Emitter,
     event::{EventRecord, RunEvent},
-    request::{SyncContext, SyncRequest},
+    request::{SyncContext, SyncOptions},
 };
 use crate::{
     entity::Entity,
@@ -25,7 +25,7 @@ use crate::{
 /// is an outcome in the report.
 pub async fn run(
     context: &SyncContext,
-    request: SyncRequest,
+    request: SyncOptions,
     events: mpsc::UnboundedSender<EventRecord>,
     cancel: CancellationToken,
 ) -> Result<SyncReport, GreenError> {
@@ -33,10 +33,10 @@ pub async fn run(
     let start = RunStart {
         trigger: request.trigger,
         source: context.bodies.shown(),
-        operator: request.operator.clone(),
+        operator: context.operator.clone(),
         scope: request.scope.named(),
         dry_run: request.dry_run,
-        replay_of: context.bodies.replay_of(),
+        replay: context.bodies.replay(),
         at,
     };
     let (session, Begun { live, dead }) = Session::begin(&context.database, start).await?;
@@ -54,7 +54,7 @@ pub async fn run(
 #[derive(Clone)]
 pub(super) struct Run {
     pub(super) context: SyncContext,
-    pub(super) request: SyncRequest,
+    pub(super) request: SyncOptions,
     pub(super) emitter: Arc<Emitter>,
     pub(super) live: Arc<Vec<LiveVersion>>,
     pub(super) cancel: CancellationToken,
@@ -167,7 +167,7 @@ impl Run {
         if self.request.dry_run {
             return Ok(());
         }
-        let (rule, operator) = (self.request.hold.clone(), self.request.operator.clone());
+        let (rule, operator) = (self.request.hold.clone(), self.context.operator.clone());
         self.emitter.session().settle_hold(rule, operator, self.emitter.now()).await
     }
 
@@ -178,10 +178,10 @@ impl Run {
             steps: self.emitter.steps(),
             accepted,
             kind: self.context.bodies.publication_kind(),
-            replay_of: self.context.bodies.replay_of(),
+            replay_of: self.context.bodies.replay().map(|(_, run)| run),
             hold: self.request.hold.clone(),
             left_behind: left_behind.clone(),
-            operator: self.request.operator.clone(),
+            operator: self.context.operator.clone(),
             at: self.emitter.now(),
         };
         let cancel = self.cancel.clone();

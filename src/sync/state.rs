@@ -9,8 +9,8 @@ use super::{
 use crate::{
     entity::{Endpoint, Entity},
     report::{
-        DiffCounts, GuardReport, HoldReport, Operator, PublicationId, RunId, RunOutcome, RunSummary, SyncReport,
-        Trigger,
+        DiffCounts, GuardReport, HoldReport, Operator, PublicationId, Replay, RunId, RunOutcome, RunSummary,
+        SyncReport, Trigger,
     },
 };
 
@@ -39,6 +39,8 @@ pub struct RunState {
     pub left_alone: Vec<Entity>,
     /// Whether it is to stop before the publish.
     pub dry_run: bool,
+    /// What it is for, for a replay.
+    pub replay: Option<Replay>,
     /// The run whose snapshots it takes, for a replay.
     pub replay_of: Option<RunId>,
     trigger: Trigger,
@@ -50,7 +52,7 @@ impl RunState {
     /// The state after the first event of a run; `None` when `record` is another one.
     #[must_use]
     pub fn begin(record: &EventRecord) -> Option<Self> {
-        let RunEvent::Started { trigger, operator, source, entities, left_alone, dry_run, replay_of, .. } =
+        let RunEvent::Started { trigger, operator, source, entities, left_alone, dry_run, replay, replay_of, .. } =
             &record.event
         else {
             return None;
@@ -74,6 +76,7 @@ impl RunState {
             hold: None,
             left_alone: left_alone.clone(),
             dry_run: *dry_run,
+            replay: *replay,
             replay_of: *replay_of,
             trigger: *trigger,
             operator: operator.clone(),
@@ -215,6 +218,7 @@ impl RunState {
             publication: self.publication,
             scope: (self.steps.len() < Entity::ALL.len()).then(|| self.steps.iter().map(|step| step.entity).collect()),
             dry_run: self.dry_run,
+            replay: self.replay,
             replay_of: self.replay_of,
             error: self.error.clone(),
         };
@@ -259,6 +263,7 @@ mod tests {
                 entities: entities.map(before).to_vec(),
                 left_alone: Vec::new(),
                 dry_run: false,
+                replay: None,
                 replay_of: None,
             },
         )

@@ -4,7 +4,9 @@ use greenroom::{
     entity::{Endpoint, Entity},
     green::{GreenError, HoldRule, RollbackOptions},
     ops::{OperationError, ReplayOptions, SyncOptions},
-    report::{HoldEffect, PublicationKind, Replay, RollbackReport, RollbackTarget, RunId, RunOutcome, Trigger},
+    report::{
+        HoldEffect, HoldReport, PublicationKind, Replay, RollbackReport, RollbackTarget, RunId, RunOutcome, Trigger,
+    },
 };
 
 use crate::{
@@ -45,9 +47,14 @@ async fn under_the_hold_runs_prepare_and_end_held() {
     assert!(held.error().contains("the source is being mended"), "{}", held.error());
     assert!(held.report.guards.is_empty());
     assert_eq!(rig.picture(), before);
-    let released = rig.operations.release().await.unwrap();
+    // Only the hold that the operator was shown is released.
+    let shown = rig.operations.status().await.unwrap().hold.unwrap();
+    let other = HoldReport { reason: "something else".to_owned(), ..shown.clone() };
+    let refused = rig.operations.release(Some(other)).await.unwrap_err();
+    assert!(refused.to_string().contains("another one by now: held by ana@box: the source is"), "{refused}");
+    let released = rig.operations.release(Some(shown)).await.unwrap();
     assert_eq!(released.released.unwrap().operator.user, "ana");
-    assert!(!rig.operations.release().await.unwrap().changed);
+    assert!(!rig.operations.release(None).await.unwrap().changed);
     assert_eq!(rig.sync().await.outcome(), RunOutcome::Published);
     rig.assert_views(&Data::small(2));
 }
@@ -205,7 +212,7 @@ async fn going_back_meets_the_same_guards_and_says_what_is_still_possible() {
     rig.assert_views(&Data::small(3));
     let accepted = ReplayOptions { accept: vec!["all".parse().unwrap()], ..to_run(runs[0]) };
     assert_eq!(rig.replay(accepted).await.unwrap().outcome(), RunOutcome::Published);
-    rig.operations.release().await.unwrap();
+    rig.operations.release(None).await.unwrap();
     for seed in 4..8 {
         runs.push(rig.publish_data(&Data::small(seed)).await.report.run.id);
     }

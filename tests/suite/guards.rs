@@ -136,7 +136,7 @@ async fn new_dangling_references_are_held_and_old_ones_are_not() {
     assert_eq!(found(&held), [(Guard::Dangling, Entity::BoardsTalents)]);
     let finding = &held.report.guards[0];
     assert_eq!(finding.column.as_deref(), Some("talentId"));
-    assert_eq!(finding.message, "2 of talentId would refer to no talents (now 1, limit 1)");
+    assert_eq!(finding.message, "2 references by talentId would lead to no row of talents (now 1, limit 1)");
     // The other end of a relation may be the one that changed.
     let rig = Rig::new(&Data::small(1)).await;
     rig.publish().await;

@@ -136,6 +136,7 @@ impl Walk {
             dry_run: asked.dry_run,
             accept: accepted(asked.accept_all),
             hold: rule(asked.hold),
+            expected: None,
         };
         let ran = self.rig.start_with(options).end().await.unwrap();
         self.rig.blue.behave();
@@ -253,7 +254,7 @@ impl Walk {
 
     async fn release(&mut self) {
         self.told.step("release".to_owned());
-        let changed = self.rig.operations.release().await.unwrap().changed;
+        let changed = self.rig.operations.release(None).await.unwrap().changed;
         assert_eq!(changed, self.oracle.hold.take().is_some());
         self.meet("release");
     }

@@ -143,6 +143,7 @@ pub(crate) fn past_run(id: i64, outcome: RunOutcome, error: Option<&str>) -> Run
         publication: None,
         scope: None,
         dry_run: false,
+        replay: None,
         replay_of: None,
         error: error.map(str::to_owned),
     }
@@ -234,6 +235,7 @@ fn started() -> RunEvent {
         entities: before.to_vec(),
         left_alone: Vec::new(),
         dry_run: false,
+        replay: None,
         replay_of: None,
     }
 }

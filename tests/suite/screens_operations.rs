@@ -43,7 +43,11 @@ fn findings() -> Vec<GuardReport> {
     };
     vec![
         finding(Guard::Shrink, Entity::Boards, "100 of 1,240 rows would be left, 91.9 % fewer (limit 50 %)"),
-        finding(Guard::Dangling, Entity::BoardsTalents, "5,210 of boardId would refer to no boards (now 0, limit 0)"),
+        finding(
+            Guard::Dangling,
+            Entity::BoardsTalents,
+            "5,210 references by boardId would lead to no row of boards (now 0, limit 0)",
+        ),
     ]
 }
 
@@ -189,7 +193,7 @@ fn questions_about_the_hold() {
     assert_eq!(scene.asks_by(KeyCode::Enter), [Effect::Hold("boards gon".to_owned())]);
     let mut scene = after('H')(AT_80);
     assert_eq!(scene.asks_by(KeyCode::Char('Y')), [], "dropped within the guard");
-    assert_eq!(scene.at(1).asks_by(KeyCode::Char('Y')), [Effect::Release]);
+    assert_eq!(scene.at(1).asks_by(KeyCode::Char('Y')), [Effect::Release(Box::new(hold()))]);
 }
 
 #[test]
@@ -269,12 +273,14 @@ fn gone_back(size: Size, lying_on_top: Option<KeyCode>) -> Scene {
         entities: Vec::new(),
         left_alone: Vec::new(),
         dry_run: true,
+        replay: Some(Replay::Rollback),
         replay_of: Some(3),
     });
     if let Some(code) = lying_on_top {
         scene.press(code);
     }
-    let run = RunSummary { dry_run: true, replay_of: Some(3), ..past_run(7, RunOutcome::Held, Some("held")) };
+    let replay = Some(Replay::Rollback);
+    let run = RunSummary { dry_run: true, replay, replay_of: Some(3), ..past_run(7, RunOutcome::Held, Some("held")) };
     let report = SyncReport { run, entities: steps(), guards: findings(), hold: None, left_alone: Vec::new() };
     scene.tell(Message::RunEnded(Ok(report)));
     scene
@@ -413,7 +419,7 @@ fn a_run_says_what_it_was_about_and_what_can_be_done_with_it() {
         }
     };
     let scope = Some(vec![Entity::Talents, Entity::Boards]);
-    let held = RunSummary { dry_run: true, scope, replay_of: Some(8), ..held_run() };
+    let held = RunSummary { dry_run: true, scope, replay: Some(Replay::Publish), replay_of: Some(8), ..held_run() };
     let needed =
         ["dry run", "replay of run 8", "only talents, boards", "! shrink guard, boards", "p publish", "d diff"];
     asked("run_held", shown(held.clone()), &needed);

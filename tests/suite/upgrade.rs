@@ -12,7 +12,7 @@ const TO_VERSION_1: &str = "
     DROP TABLE sync_guards; DROP TABLE sync_publication_guards; DROP TABLE sync_holds; DROP TABLE sync_same_rows;
     DROP TABLE sync_quarantine_records;
     ALTER TABLE sync_runs DROP COLUMN scope; ALTER TABLE sync_runs DROP COLUMN dry_run;
-    ALTER TABLE sync_runs DROP COLUMN replay_of; ALTER TABLE sync_publications DROP COLUMN replay_of;
+    ALTER TABLE sync_runs DROP COLUMN replay; ALTER TABLE sync_runs DROP COLUMN replay_of; ALTER TABLE sync_publications DROP COLUMN replay_of;
     ALTER TABLE sync_snapshots DROP COLUMN source; ALTER TABLE sync_snapshots DROP COLUMN etag;
     ALTER TABLE sync_snapshots DROP COLUMN last_modified;
     PRAGMA user_version = 1;";

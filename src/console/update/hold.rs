@@ -79,10 +79,14 @@ pub(super) fn reason_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
 
 /// The answer to whether the hold is to be released.
 pub(super) fn release_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    let shown = match model.overlays.last() {
+        Some(Overlay::Release { hold, .. }) => Some(Box::new(hold.clone())),
+        _ => None,
+    };
     close(model);
-    if key.code == KeyCode::Char('Y') {
+    if let (KeyCode::Char('Y'), Some(hold)) = (key.code, shown) {
         model.in_flight = Some("releasing the hold");
-        return vec![Effect::Release];
+        return vec![Effect::Release(hold)];
     }
     model.say(Tone::Plain, "the hold stays");
     Vec::new()

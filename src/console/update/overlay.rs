@@ -6,7 +6,7 @@ use super::{
     super::{
         action::{self, can_go_back_to},
         message::Effect,
-        model::{Model, OwnRun, Tone},
+        model::{Model, OwnRun, Tone, is_publishable},
         overlay::Overlay,
         view,
     },
@@ -61,7 +61,7 @@ fn run_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let (summary, free) = (report.run.clone(), model.own_run == OwnRun::None);
     match key.code {
         KeyCode::Char('d') => return diff::open_run(model, &summary),
-        KeyCode::Char('p') if free && model.can_publish(summary.outcome, summary.replay_of) => {
+        KeyCode::Char('p') if free && is_publishable(summary.outcome, summary.replay) => {
             close(model);
             return vec![Effect::PlanPublish(summary.id)];
         }

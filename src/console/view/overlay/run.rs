@@ -10,7 +10,7 @@ use crate::{
     console::{
         action::can_go_back_to,
         cell,
-        model::{Model, OwnRun},
+        model::{Model, OwnRun, is_publishable},
         view::{fit, runs::outcome_style},
     },
     report::{RunOutcome, RunReport, RunSummary, StepOutcome},
@@ -22,7 +22,7 @@ pub(super) fn content(model: &Model, report: &RunReport, width: usize) -> Conten
     let mut content = Content::list(format!("Run {}", report.run.id), lines(model, report, width));
     let run = &report.run;
     let mut hints = Vec::new();
-    if model.own_run == OwnRun::None && model.can_publish(run.outcome, run.replay_of) {
+    if model.own_run == OwnRun::None && is_publishable(run.outcome, run.replay) {
         hints.push(("p", "publish"));
     }
     if model.own_run == OwnRun::None && can_go_back_to(run) {
