@@ -25,12 +25,12 @@ async fn before_a_second_run() -> (Rig, Desk) {
 }
 
 impl Desk {
-    /// Leads the keys to the list of runs and chooses the run that is so far below the newest.
-    async fn choose_run(&mut self, below: usize) {
+    /// Leads the keys to the list of runs, once `newest` is there, and chooses the run that is so far below it.
+    async fn choose_run(&mut self, newest: i64, below: usize) {
         self.press(KeyCode::Tab);
         self.until_shows("Detail: ").await;
         self.press(KeyCode::Tab);
-        self.until_shows("ana@box").await;
+        self.until_shows(&format!("\"{newest:>5} 2023-11-")).await;
         for _ in 0..below {
             self.press(KeyCode::Down);
         }
@@ -70,7 +70,7 @@ async fn a_guard_stops_the_run_until_its_findings_are_accepted() {
     desk.until_shows("run 3 published 1 entity").await;
     assert_eq!(rig.number("SELECT count(*) FROM boards_current"), 0);
     // What was accepted is on record, in the run too.
-    desk.choose_run(0).await;
+    desk.choose_run(3, 0).await;
     desk.press(KeyCode::Enter);
     let screen = desk.until_shows("(accepted)").await;
     assert!(screen.contains("replay of run 2"), "{screen}");
@@ -87,7 +87,7 @@ async fn an_outdated_held_run_is_prepared_again_before_the_question() {
     let before = rig.picture();
     let mut desk = Desk::open(&rig);
     desk.until_shows("run 3 published").await;
-    desk.choose_run(1).await;
+    desk.choose_run(3, 1).await;
     desk.press(KeyCode::Enter);
     let screen = desk.until_shows("! empty guard, boards").await;
     assert!(screen.contains("p publish") && !screen.contains("b go back"), "{screen}");
@@ -208,7 +208,7 @@ async fn marked_entities_are_synced_alone() {
         let expected = if matches!(entity, Entity::Talents | Entity::Boards) { (2, 1) } else { (1, 0) };
         assert_eq!(rig.versions(entity), expected, "{entity}");
     }
-    desk.choose_run(0).await;
+    desk.choose_run(2, 0).await;
     desk.until_shows("console 2/10 ana@box").await;
     desk.press(KeyCode::Enter);
     desk.until_shows("only talents, boards").await;
@@ -227,7 +227,7 @@ async fn a_partial_run_says_what_it_left_behind() {
     desk.until_shows("run 2 published 9 entities").await;
     assert_eq!(rig.versions(Entity::TalentsSocials), (1, 0));
     assert_eq!(rig.versions(Entity::Talents), (2, 1));
-    desk.choose_run(0).await;
+    desk.choose_run(2, 0).await;
     desk.press(KeyCode::Enter);
     desk.until_shows("published in part only: talentsSocials").await;
     rig.check();
@@ -321,7 +321,7 @@ async fn an_older_run_is_gone_back_to() {
     desk.until_shows("run 3 published").await;
     desk.key('b');
     desk.until_shows("go back: choose a run").await;
-    desk.choose_run(2).await;
+    desk.choose_run(3, 2).await;
     desk.key('b');
     let screen = desk.until_shows("Go back to run 1").await;
     assert!(screen.contains("No guard tripped.") && screen.contains("dry run 4"), "{screen}");
@@ -354,7 +354,7 @@ async fn what_cannot_be_gone_back_to_is_told_in_full() {
     }
     let mut desk = Desk::open(&rig);
     desk.until_shows("run 6 published").await;
-    desk.choose_run(5).await;
+    desk.choose_run(6, 5).await;
     desk.key('b');
     let screen = desk.until_shows("The run could not begin").await;
     assert!(screen.contains("is not kept any more"), "{screen}");
