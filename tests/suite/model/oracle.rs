@@ -50,6 +50,8 @@ pub(super) struct Run {
     publications: usize,
     /// What a publish of it would be made from.
     prepared: BTreeMap<Entity, Snapshot>,
+    /// What its publication would have been.
+    kind: PublicationKind,
 }
 
 /// What a run is asked for.
@@ -181,7 +183,7 @@ impl Oracle {
             _ => {}
         }
         self.prune();
-        self.runs.push(Run { outcome, publications: self.publications.len(), prepared: bodies });
+        self.runs.push(Run { outcome, publications: self.publications.len(), prepared: bodies, kind });
         outcome
     }
 
@@ -278,7 +280,10 @@ impl Oracle {
     pub(super) fn replayed(&self, run: usize, replay: Replay) -> Option<BTreeMap<Entity, Snapshot>> {
         let run = &self.runs[run];
         let bodies = match (replay, run.outcome) {
-            (Replay::Publish, RunOutcome::Held | RunOutcome::Prepared) => run.prepared.clone(),
+            // A way back that was not gone is nothing to publish.
+            (Replay::Publish, RunOutcome::Held | RunOutcome::Prepared) if run.kind == PublicationKind::Sync => {
+                run.prepared.clone()
+            }
             (Replay::Rollback, RunOutcome::Published | RunOutcome::Unchanged) if run.publications > 0 => {
                 let mut state = BTreeMap::new();
                 for publication in &self.publications[..run.publications] {
@@ -309,7 +314,12 @@ impl Oracle {
     pub(super) fn cancelled(&mut self) {
         self.prune();
         let publications = self.publications.len();
-        self.runs.push(Run { outcome: RunOutcome::Cancelled, publications, prepared: BTreeMap::new() });
+        self.runs.push(Run {
+            outcome: RunOutcome::Cancelled,
+            publications,
+            prepared: BTreeMap::new(),
+            kind: PublicationKind::Sync,
+        });
     }
 
     /// The bodies kept of `endpoint`, oldest first.
