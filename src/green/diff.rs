@@ -13,7 +13,7 @@ use super::{
     status,
 };
 use crate::{
-    entity::{Entity, Harvest},
+    entity::{Entity, Harvest, MAPPING_VERSION},
     report::{ColumnDiff, DiffCounts, DiffReport, DiffSide, EntityDiff, RowChange, RowDiff, RunId, SnapshotId},
 };
 
@@ -194,25 +194,47 @@ fn materialize(
 /// Bytes of rows that are inserted at once.
 const MATERIALIZED_AT_ONCE: usize = 1024 * 1024;
 
-/// What one entity is compared with what; `None` for the entities that the subject says nothing about.
-fn sides(connection: &Connection, entity: Entity, subject: DiffSubject) -> Result<Option<[DiffSide; 2]>, GreenError> {
-    let (active, backup) = status::metadata(connection, entity)?.unwrap_or_default();
-    Ok(match subject {
-        DiffSubject::Backup => Some([DiffSide::Version(backup), DiffSide::Version(active)]),
-        DiffSubject::Snapshots(from, to) => Some([DiffSide::Snapshot(from), DiffSide::Snapshot(to)]),
-        DiffSubject::Run(run) => {
-            let steps = journal::steps(connection, run)?;
-            let step = steps.into_iter().find(|step| step.entity == entity);
-            step.and_then(|step| step.snapshot)
-                .map(|snapshot| [DiffSide::Version(active), DiffSide::Snapshot(snapshot)])
+/// What one entity is compared with what, and the counts where they are known without looking.
+#[derive(Clone, Copy)]
+struct Sides {
+    from: DiffSide,
+    to: DiffSide,
+    known: Option<DiffCounts>,
+}
+
+/// What `entity` is compared with what; `None` for the entities that the subject says nothing about.
+fn sides(connection: &Connection, entity: Entity, subject: DiffSubject) -> Result<Option<Sides>, GreenError> {
+    let live = status::live(connection, entity)?;
+    let active = DiffSide::Version(live.active);
+    let run = match subject {
+        DiffSubject::Backup => {
+            return Ok(Some(Sides { from: DiffSide::Version(live.backup), to: active, known: None }));
         }
-    })
+        DiffSubject::Snapshots(from, to) => {
+            return Ok(Some(Sides { from: DiffSide::Snapshot(from), to: DiffSide::Snapshot(to), known: None }));
+        }
+        DiffSubject::Run(run) => run,
+    };
+    let steps = journal::steps(connection, run)?;
+    let Some(step) = steps.into_iter().find(|step| step.entity == entity) else { return Ok(None) };
+    let Some(snapshot) = step.snapshot else { return Ok(None) };
+    let is_live = live.active_origin.snapshot == Some(snapshot) && live.active_origin.mapping == Some(MAPPING_VERSION);
+    let known = if is_live {
+        Some(DiffCounts::default())
+    } else if journal::base(connection, run)? == status::newest_publication_id(connection)? {
+        // The run compared with what is still live.
+        step.diff
+    } else {
+        None
+    };
+    Ok(Some(Sides { from: active, to: DiffSide::Snapshot(snapshot), known }))
 }
 
 impl Database {
     /// Rows added, removed and changed in `entities`, and with `page` the rows themselves. Entities that `subject` says
     /// nothing about are left out. Takes about 2 s at a million rows between versions, and some seconds more for each million
-    /// rows that have to be made from a snapshot. `stop` ends it early.
+    /// rows that have to be made from a snapshot, which the counts of a run that was just prepared need not. `stop` ends it
+    /// early.
     ///
     /// # Errors
     /// When the database cannot be read, a run or snapshot is not there, or [`GreenError::Stopped`].
@@ -244,10 +266,16 @@ impl Database {
         &self,
         connection: &mut Connection,
         entity: Entity,
-        [from, to]: [DiffSide; 2],
+        sides: Sides,
         page: Option<Page>,
         stop: &CancellationToken,
     ) -> Result<EntityDiff, GreenError> {
+        let Sides { from, to, known } = sides;
+        if let Some(counts) = known.filter(|counts| page.is_none() || counts.is_empty()) {
+            let (active_version, backup_version) = status::metadata(connection, entity)?.unwrap_or_default();
+            let (counts, rows) = (Some(counts), page.map(|_| Vec::new()));
+            return Ok(EntityDiff { entity, active_version, backup_version, from, to, counts, rows });
+        }
         let mut made = |side| match side {
             DiffSide::Version(0) => Ok(None),
             DiffSide::Version(version) => Ok(Some(version_table(entity, version))),

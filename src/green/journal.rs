@@ -299,6 +299,13 @@ pub(super) fn run(connection: &Connection, run: RunId) -> Result<RunSummary, Gre
         .ok_or(GreenError::NotFound { what: "run", id: run, command: "runs" })
 }
 
+/// The publication that a run was based on.
+pub(super) fn base(connection: &Connection, run: RunId) -> Result<Option<PublicationId>, GreenError> {
+    connection
+        .query_row("SELECT base_publication FROM sync_runs WHERE id = ?1", [run], |row| row.get(0))
+        .doing("reading a run")
+}
+
 /// The run without an outcome, if there is one.
 pub(super) fn unfinished(connection: &Connection) -> Result<Option<RunSummary>, GreenError> {
     connection

@@ -1,6 +1,6 @@
 //! Which snapshots an earlier run can be replayed from: to publish what it prepared, or to go back to what it published.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 
 use super::{
     database::Database,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     entity::Entity,
-    report::{PublicationId, PublishPlan, Replay, RunId, RunOutcome, RunSummary, SnapshotId, StepOutcome},
+    report::{PublishPlan, Replay, RunId, RunOutcome, RunSummary, SnapshotId, StepOutcome},
 };
 
 /// Runs looked at for those that can be replayed.
@@ -65,7 +65,7 @@ fn published(
 ) -> Result<Result<Vec<(Entity, SnapshotId)>, String>, GreenError> {
     let publication = match run.outcome {
         Some(RunOutcome::Published) => run.publication,
-        Some(RunOutcome::Unchanged) => base(connection, run.id)?,
+        Some(RunOutcome::Unchanged) => journal::base(connection, run.id)?,
         outcome => {
             let outcome = outcome.map_or("going on", RunOutcome::word);
             return Ok(Err(format!("is nothing to go back to: it is {outcome}, nothing of it was live")));
@@ -82,13 +82,6 @@ fn published(
         }
     }
     Ok(Ok(known))
-}
-
-/// The publication that a run was based on.
-fn base(connection: &Connection, run: RunId) -> Result<Option<PublicationId>, GreenError> {
-    connection
-        .query_row("SELECT base_publication FROM sync_runs WHERE id = ?1", params![run], |row| row.get(0))
-        .doing("reading a run")
 }
 
 /// The snapshot of each entity.
@@ -139,7 +132,7 @@ impl Database {
             guards: journal::guards(&transaction, GuardsOf::Run(run))?,
             hold: hold::in_force(&transaction)?,
             newest,
-            outdated: newest != base(&transaction, run)?,
+            outdated: newest != journal::base(&transaction, run)?,
             run: summary,
         })
     }

@@ -48,11 +48,21 @@ async fn a_prepared_run_is_compared_with_what_is_live() {
         assert_eq!(diff.to, DiffSide::Snapshot(held.step(diff.entity).snapshot.unwrap()));
         assert_eq!(diff.rows.as_ref().unwrap().len() as u64, diff.counts.unwrap().all(), "{}", diff.entity);
     }
+    // The counts alone are known from the run, until something else is live.
+    let counted = async || {
+        let (subject, all) = (DiffSubject::Run(held.report.run.id), Entity::ALL.to_vec());
+        let report = rig.operations.diff(subject, all, None, CancellationToken::new()).await.unwrap();
+        report.entities.into_iter().map(|diff| diff.counts.unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(counted().await, report.entities.iter().map(|diff| diff.counts.unwrap()).collect::<Vec<_>>());
     let boards = report.entities.iter().find(|diff| diff.entity == Entity::Boards).unwrap();
     let removed: Vec<_> = boards.rows.iter().flatten().filter(|row| row.change == RowChange::Removed).collect();
     assert_eq!(removed.len(), 1);
     assert_eq!(removed[0].id, "b2");
     assert_eq!(rig.picture(), before, "comparing leaves nothing behind");
+    rig.publish_data(&Data::small(3)).await;
+    let from_three = Entity::ALL.map(|entity| expected(&Data::small(3), &two, entity));
+    assert_eq!(counted().await, from_three);
     let missing = rig.operations.diff(DiffSubject::Run(99), vec![Entity::Boards], None, CancellationToken::new()).await;
     assert!(missing.unwrap_err().to_string().contains("no run 99"));
 }
@@ -95,7 +105,7 @@ async fn rows_come_in_pages_and_the_work_can_be_stopped() {
     assert_eq!(seen.len(), 700, "each row once");
     let stop = CancellationToken::new();
     stop.cancel();
-    for subject in [DiffSubject::Backup, DiffSubject::Run(2)] {
+    for subject in [DiffSubject::Backup, DiffSubject::Run(1)] {
         let stopped = rig.operations.diff(subject, vec![Entity::Talents], None, stop.clone()).await.unwrap_err();
         assert!(matches!(stopped, OperationError::Green(GreenError::Stopped)), "{stopped}");
     }
