@@ -70,9 +70,12 @@ CREATE TABLE sync_same_rows (
     run_id         INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- blake3 of entity, column, reason and body; NULL for what was kept before.
+ALTER TABLE sync_quarantine ADD COLUMN hash BLOB;
+
 -- Each quarantined record and note once, through all runs.
 CREATE TABLE sync_quarantine_records (
-    -- blake3 of entity, column, reason and body.
+    -- As in sync_quarantine.
     hash        BLOB PRIMARY KEY,
     endpoint    TEXT NOT NULL,
     entity      TEXT NOT NULL,

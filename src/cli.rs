@@ -117,8 +117,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitS
         }
         if arguments.iter().any(|argument| argument == "--json") && error.kind() != ErrorKind::DisplayHelp {
             let message = error.to_string();
-            let first = message.lines().next().unwrap_or_default();
-            Output::new(true).failure(first.strip_prefix("error: ").unwrap_or(first), ExitStatus::Usage);
+            // What follows an empty line is the usage.
+            let lines: Vec<_> = message.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+            let said = lines.join(" ");
+            Output::new(true).failure(said.strip_prefix("error: ").unwrap_or(&said), ExitStatus::Usage);
         } else {
             let _ = error.print();
         }

@@ -38,11 +38,13 @@ impl Default for GuardLimits {
 }
 
 impl GuardLimits {
-    /// The defaults, changed by `settings` in their order.
+    /// The defaults, changed by `settings` in their order, those of single entities last.
     #[must_use]
     pub fn with(settings: &[GuardSetting]) -> Self {
         let mut all = Self::default();
-        for setting in settings {
+        let (general, special): (Vec<&GuardSetting>, Vec<_>) =
+            settings.iter().partition(|setting| setting.entity.is_none());
+        for setting in general.into_iter().chain(special) {
             for entity in Entity::ALL {
                 if setting.entity.is_none_or(|only| only == entity) {
                     setting.limit.apply(&mut all.0[entity.index()]);
@@ -69,12 +71,10 @@ impl GuardLimits {
                 accepted: false,
             });
         };
-        if rows == 0 && before > 0 {
+        if rows == 0 && before > 0 && !limits.empty {
             // How large a share is lost needs no second finding.
-            if !limits.empty {
-                let rows = text::count(before, "row", "rows");
-                trip(Guard::Empty, 0.0, count(before), format!("had {rows} and would have none"));
-            }
+            let rows = text::count(before, "row", "rows");
+            trip(Guard::Empty, 0.0, count(before), format!("had {rows} and would have none"));
         } else if let Some(limit) = limits.shrink
             && rows < before
         {
@@ -343,7 +343,8 @@ mod tests {
     fn limits_are_set_for_one_or_all() {
         let one = limits(&["boards.shrink=0.95", "boards.empty=off"]);
         assert!(tripped(&one, &step(100, 6, 0)).is_empty());
-        assert!(tripped(&one, &step(100, 0, 0)).is_empty());
+        assert_eq!(tripped(&one, &step(100, 0, 0)), [Guard::Shrink], "all of it is a share, too");
+        assert!(tripped(&limits(&["empty=off", "shrink=off"]), &step(100, 0, 0)).is_empty());
         let other = StepReport { entity: Entity::Talents, ..step(100, 6, 0) };
         assert_eq!(tripped(&one, &other), [Guard::Shrink]);
         let all = limits(&["shrink=off", "quarantine=80%", "dangling=3", "boards.dangling=off"]);
@@ -351,6 +352,8 @@ mod tests {
         assert_eq!(all.dangling_limit(Entity::Talents, 2), Some(5));
         assert_eq!(all.dangling_limit(Entity::Boards, 2), None);
         assert_eq!(limits(&["empty=off", "empty=on"]), GuardLimits::default(), "the last one counts");
+        let special_first = limits(&["boards.shrink=0.95", "shrink=0.1"]);
+        assert!(tripped(&special_first, &step(100, 6, 0)).is_empty(), "what is said of one entity stays");
     }
 
     #[test]

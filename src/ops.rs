@@ -226,8 +226,16 @@ impl Operations {
         query: &QuarantineQuery,
         output: &mut impl io::Write,
     ) -> Result<u64, OperationError> {
-        let list = self.database.quarantine(query)?;
-        export::write(&list.records, output).map_err(OperationError::Output)
+        let (mut written, mut failure) = (0, None);
+        self.database.each_quarantined(query, |record| {
+            failure = export::write(&record, output).err();
+            written += u64::from(failure.is_none());
+            failure.is_none()
+        })?;
+        match failure.map_or_else(|| output.flush(), Err) {
+            Ok(()) => Ok(written),
+            Err(error) => Err(OperationError::Output(error)),
+        }
     }
 
     /// What is live, what runs and what ran last.

@@ -106,7 +106,7 @@ pub struct StatusReport {
     pub source: Option<String>,
     /// What keeps runs from publishing.
     pub hold: Option<HoldReport>,
-    /// The newest run that ended, when it is held: `publish` makes it live.
+    /// The newest run that is held, unless one was published or unchanged since: `publish` makes it live.
     pub held_run: Option<RunSummary>,
     /// The run that goes on.
     pub running: Option<RunSummary>,

@@ -26,6 +26,7 @@ pub(super) async fn run(context: &Context) -> Result<ExitStatus, CliError> {
     let settings = &context.settings;
     // Without a source there is nothing to fill a new database from.
     let operations = if settings.source()?.is_some() { settings.create()? } else { settings.open_with_source()? };
+    let operations = operations.with_limits(settings.limits()?);
     show(operations, settings.verbose, false).await
 }
 

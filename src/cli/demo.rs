@@ -27,7 +27,7 @@ pub(super) async fn run(context: &Context) -> Result<ExitStatus, CliError> {
     let blue = DemoBlue::start(if headless { Pace::Instant } else { Pace::Lifelike }).await.map_err(CliError::Start)?;
     let database = Database::create_or_open(folder.path().join("demo.db"))?;
     let operations = Operations::new(database, Some(SourceConfig::new(blue.address())), operator())
-        .with_limits(context.settings.limits());
+        .with_limits(context.settings.limits()?);
     if headless {
         let output = &context.output;
         logging::install(context.settings.verbose);

@@ -6,6 +6,7 @@ use super::signal::Signal;
 use crate::{
     entity::Endpoint,
     green::GreenError,
+    guard::BadGuard,
     ops::OperationError,
     report::{HoldReport, RunId, RunOutcome, RunSummary, SnapshotId},
 };
@@ -86,6 +87,9 @@ pub enum CliError {
         /// What is wrong with it.
         why: String,
     },
+    /// The limits of a deployment cannot be understood.
+    #[error("GREENROOM_GUARDS: {0}")]
+    BadGuards(#[source] BadGuard),
     /// Two options that exclude each other.
     #[error(
         "--json and --json-lines exclude each other: the one prints a single object, the other a line for each event"
@@ -107,6 +111,14 @@ pub enum CliError {
     /// The operator said no.
     #[error("not confirmed; nothing was changed")]
     Declined,
+    /// A run that was prepared against something that is not live any more.
+    #[error(
+        "something was published since run {run} was prepared, so what it found may be out of date; nothing was switched. Look with `greenroom diff --run {run}`, then publish it on a terminal, which asks by the figures of now, or add --yes"
+    )]
+    Outdated {
+        /// The run.
+        run: RunId,
+    },
     /// There is no one to ask.
     #[error(
         "{what} needs a confirmation and there is no terminal to ask on; nothing was changed, pass --yes to confirm"
@@ -178,10 +190,12 @@ impl CliError {
             | Self::NoDatabase
             | Self::BadSource { .. }
             | Self::JsonTwice
+            | Self::BadGuards(_)
             | Self::OtherEndpoint { .. }
             | Self::NoTerminal(_) => ExitStatus::Usage,
             Self::Declined | Self::CannotAsk { .. } | Self::JsonDoesNotAsk { .. } => ExitStatus::NotConfirmed,
             Self::Operation(_)
+            | Self::Outdated { .. }
             | Self::NoSuchSnapshot { .. }
             | Self::UnknownSnapshot { .. }
             | Self::Stream(_)

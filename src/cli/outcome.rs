@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     entity::Entity,
+    guard::Acceptance,
     report::{GuardReport, HoldReport, RunId, RunOutcome, RunSummary, StepOutcome, StepReport, SyncReport},
     text,
 };
@@ -212,7 +213,8 @@ pub(super) fn outcome(run: &RunSummary) -> &'static str {
 
 /// The option that accepts all of `findings`, with a blank before it.
 fn accepting(findings: &[GuardReport]) -> String {
-    let mut guards: Vec<_> = findings.iter().map(|finding| finding.guard.word()).collect();
+    // No more than what was found: another entity's guard is another matter.
+    let mut guards: Vec<_> = findings.iter().map(|finding| Acceptance::of(finding).to_string()).collect();
     guards.sort_unstable();
     guards.dedup();
     if guards.is_empty() { String::new() } else { format!(" --accept {}", guards.join(",")) }
@@ -319,16 +321,19 @@ dangling guard, boards: 100 of 1,240 rows would be left\\x1b[2J
 shrink guard, talents: 100 of 1,240 rows would be left\\x1b[2J (accepted)
 left alone though related: boardstalents, boardsportfolios (--with-related takes such along)
 run 7 held after 812 ms; nothing was switched
-to publish it: greenroom publish 7 --accept dangling,shrink
+to publish it: greenroom publish 7 --accept boards.dangling,boards.shrink,talents.shrink
 to see its rows: greenroom diff --run 7 --rows
 "
         );
         held.run.replay_of = Some(5);
         assert!(
             text_of(&held, Doing::Publish { under_hold: true })
-                .contains("publish 7 --accept dangling,shrink --release\n")
+                .contains("publish 7 --accept boards.dangling,boards.shrink,talents.shrink --release\n")
         );
-        assert!(text_of(&held, Doing::GoBack(5)).contains("greenroom rollback --to 5 --accept dangling,shrink\n"));
+        assert!(
+            text_of(&held, Doing::GoBack(5))
+                .contains("greenroom rollback --to 5 --accept boards.dangling,boards.shrink,talents.shrink\n")
+        );
     }
 
     #[test]

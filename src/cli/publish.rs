@@ -5,7 +5,7 @@ use clap::Args;
 use super::{
     Context,
     exit::{CliError, ExitStatus},
-    outcome::{self, Doing, changes, described_hold, left_out, outcome},
+    outcome::{self, Doing, changes, described_hold, left_out, names, outcome},
     output::{Layout, push_line},
     perform::{Order, perform, tell},
     progress::Progress,
@@ -16,7 +16,7 @@ use crate::{
     green::HoldRule,
     guard::Acceptance,
     ops::ReplayOptions,
-    report::{GuardReport, HoldReport, PublishPlan, Replay, RunId, RunOutcome, SyncReport},
+    report::{GuardReport, HoldReport, PublishPlan, Replay, RunId, RunOutcome, StepOutcome, SyncReport},
     text,
 };
 
@@ -50,7 +50,8 @@ pub struct PublishArguments {
 
 /// Publishes a run after a confirmation.
 pub(super) async fn run(context: &Context, arguments: &PublishArguments) -> Result<ExitStatus, CliError> {
-    let (operations, output, run) = (context.settings.open()?, &context.output, arguments.run);
+    let (operations, output, run) =
+        (context.settings.open()?.with_limits(context.settings.limits()?), &context.output, arguments.run);
     let plan = operations.plan_publish(run).await?;
     if let Some(hold) = plan.hold.as_ref().filter(|_| !arguments.release) {
         return Err(CliError::UnderHold { run, hold: Box::new(hold.clone()) });
@@ -61,12 +62,17 @@ pub(super) async fn run(context: &Context, arguments: &PublishArguments) -> Resu
         dry_run: false,
         accept: arguments.accept.clone(),
         expected: Some(plan.newest),
-        hold: if arguments.release { HoldRule::Release } else { HoldRule::Obey },
+        // Refused above unless it is to be released.
+        hold: plan.hold.clone().map_or(HoldRule::Obey, |hold| HoldRule::Release(Box::new(hold))),
     };
+    if plan.outdated && !arguments.yes && !output.can_ask() {
+        // What is accepted was found against something that is not live any more.
+        return Err(CliError::Outdated { run });
+    }
     let hold = plan.hold.clone();
     let doing = Doing::Publish { under_hold: hold.is_some() };
     let mut signals = Signals::listen()?;
-    if !arguments.yes && arguments.accept.is_empty() {
+    if !arguments.yes && (arguments.accept.is_empty() || plan.outdated) {
         let (shown, is_rehearsed) = if plan.outdated && output.can_ask() {
             match rehearse(context, &operations, &options, doing, &mut signals).await? {
                 Rehearsal::Ready(report) => (*report, true),
@@ -132,6 +138,11 @@ impl Question<'_> {
         }
         answer.push('\n');
         answer.push_str(&changes(&shown.entities, layout));
+        let failed = shown.entities.iter().filter(|step| step.outcome == Some(StepOutcome::Failed));
+        let failed: Vec<_> = failed.map(|step| step.entity).collect();
+        if !failed.is_empty() {
+            push_line(&mut answer, &format!("left behind, as their endpoint had failed: {}", names(&failed)));
+        }
         answer.push('\n');
         if let Some(line) = left_out(run) {
             push_line(&mut answer, &line);
@@ -196,6 +207,7 @@ fetched 5 min ago, 1970-01-01 00:00:00Z, from http://blue
 entity   live rows  rows then     change
 talents      1,200      1,237  +40 -3 ~7
 boards       1,200      1,237       none
+left behind, as their endpoint had failed: mediatags
 
 shrink guard, boards: 100 of 1,240 rows would be left\\x1b[2J
 Y accepts the 1 finding above

@@ -81,6 +81,7 @@ pub(super) async fn run(context: &Context, arguments: &QuarantineArguments) -> R
         run: arguments.run,
         gone: arguments.gone,
         limit,
+        excerpt: None,
     };
     if arguments.json_lines {
         operations.export_quarantine(&query, &mut output.body())?;

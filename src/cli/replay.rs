@@ -61,7 +61,8 @@ pub(super) async fn go_back(
     run: RunId,
 ) -> Result<ExitStatus, CliError> {
     const WHAT: &str = "rollback";
-    let (operations, output) = (context.settings.open()?, &context.output);
+    let operations = context.settings.open()?.with_limits(context.settings.limits()?);
+    let output = &context.output;
     if !arguments.yes && output.is_json() {
         return Err(CliError::JsonDoesNotAsk { what: WHAT });
     }

@@ -143,7 +143,7 @@ fn title(plan: &RollbackPlan, layout: &Layout) -> Vec<String> {
         return vec![format!("would take back only {}, each to what was live before it", names(&entities))];
     };
     let mut lines = Vec::new();
-    if undone.kind == PublicationKind::Rollback {
+    if undone.kind == PublicationKind::Rollback && plan.leads_forward {
         let what = undone.undoes.map_or_else(|| "it took away".into(), |id| format!("publication {id} had made live"));
         lines.push(format!("would undo a rollback: what {what} comes back live"));
     }
@@ -230,6 +230,7 @@ mod tests {
             backup_published_at: Some(Timestamp::UNIX_EPOCH),
             crossing: Vec::new(),
             hold: HoldEffect::Set,
+            leads_forward: false,
         }
     }
 
@@ -266,17 +267,20 @@ to see its rows, the other way round: greenroom diff --rows
 
     #[test]
     fn undoing_a_rollback_has_a_title_of_its_own() {
-        let of_rollback = RollbackPlan { publication: Some(made(PublicationKind::Rollback, Some(3))), ..plan() };
+        let forward = || RollbackPlan { leads_forward: true, ..plan() };
+        let of_rollback = RollbackPlan { publication: Some(made(PublicationKind::Rollback, Some(3))), ..forward() };
         let text = text_of(&of_rollback, false);
         assert!(
             text.starts_with("would undo a rollback: what publication 3 had made live comes back live\n"),
             "{text}"
         );
         assert!(text.contains("would take back publication 4, a rollback of publication 3, by ana@box"), "{text}");
-        let of_entities = RollbackPlan { publication: Some(made(PublicationKind::Rollback, None)), ..plan() };
+        let of_entities = RollbackPlan { publication: Some(made(PublicationKind::Rollback, None)), ..forward() };
         let text = text_of(&of_entities, false);
         assert!(text.starts_with("would undo a rollback: what it took away comes back live\n"), "{text}");
         assert!(!text_of(&plan(), false).contains("undo a rollback"));
+        let back_again = RollbackPlan { leads_forward: false, ..of_rollback };
+        assert!(!text_of(&back_again, false).contains("undo a rollback"), "what was brought back goes once more");
     }
 
     #[test]

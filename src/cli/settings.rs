@@ -25,14 +25,11 @@ pub struct Settings {
     #[arg(long, global = true, env = "SOURCE_API_URL", hide_env_values = true, value_name = "URL")]
     pub source_url: Option<String>,
     /// Limit of a guard (empty, shrink, quarantine, dangling), such as `shrink=80%`, `boards.empty=off`
-    #[arg(
-        long = "guard",
-        global = true,
-        env = "GREENROOM_GUARDS",
-        hide_env_values = true,
-        value_name = "[ENTITY.]GUARD=LIMIT"
-    )]
+    #[arg(long = "guard", global = true, value_name = "[ENTITY.]GUARD=LIMIT")]
     pub guards: Vec<GuardSettings>,
+    /// Limits of a deployment, which `--guard` adds to
+    #[arg(long = "guards-of-deployment", global = true, hide = true, env = "GREENROOM_GUARDS")]
+    pub deployed_guards: Option<String>,
     /// Print exactly one JSON object on standard output
     #[arg(long, global = true)]
     pub json: bool,
@@ -56,14 +53,12 @@ impl FromStr for GuardSettings {
 }
 
 impl Settings {
-    /// What prepared rows are checked against.
-    pub(super) fn limits(&self) -> GuardLimits {
-        let settings: Vec<GuardSetting> = self.guards.iter().flat_map(|GuardSettings(some)| some).copied().collect();
-        GuardLimits::with(&settings)
-    }
-
-    fn operations(&self, database: Database, source: Option<SourceConfig>) -> Operations {
-        Operations::new(database, source, operator()).with_limits(self.limits())
+    /// What prepared rows are checked against: what the deployment sets, changed by the options.
+    pub(super) fn limits(&self) -> Result<GuardLimits, CliError> {
+        let deployed = self.deployed_guards.as_deref().unwrap_or_default();
+        let deployed: GuardSettings = deployed.parse().map_err(CliError::BadGuards)?;
+        let settings = [&deployed].into_iter().chain(&self.guards).flat_map(|GuardSettings(some)| some).copied();
+        Ok(GuardLimits::with(&settings.collect::<Vec<_>>()))
     }
 
     /// Where the database is.
@@ -80,21 +75,23 @@ impl Settings {
         }
     }
 
-    /// Operations on a database that must exist. The source is not looked at, so that a bad one hinders no rollback.
+    /// Operations on a database that must exist. Neither the source nor the guards are looked at, so that a bad setting
+    /// hinders no rollback.
     pub(super) fn open(&self) -> Result<Operations, CliError> {
-        Ok(self.operations(Database::open(self.database_path()?)?, None))
+        Ok(Operations::new(Database::open(self.database_path()?)?, None, operator()))
     }
 
     /// As [`Settings::open`], with the source when one is set.
     pub(super) fn open_with_source(&self) -> Result<Operations, CliError> {
         let (path, source) = (self.database_path()?, self.source()?);
-        Ok(self.operations(Database::open(path)?, source))
+        Ok(Operations::new(Database::open(path)?, source, operator()))
     }
 
     /// Operations from a source, which must be set, into a database that is created as needed.
     pub(super) fn create(&self) -> Result<Operations, CliError> {
         let (path, source) = (self.database_path()?, self.source()?.ok_or(OperationError::NoSource)?);
-        Ok(self.operations(Database::create_or_open(path)?, Some(source)))
+        let limits = self.limits()?;
+        Ok(Operations::new(Database::create_or_open(path)?, Some(source), operator()).with_limits(limits))
     }
 }
 
@@ -148,8 +145,8 @@ mod tests {
         let guards = given.map(|given| given.parse().unwrap()).to_vec();
         let settings = Settings { guards, ..Settings::default() };
         let single = ["shrink=0.8", "boards.empty=off", "boards.shrink=off"].map(|one| one.parse().unwrap());
-        assert_eq!(settings.limits(), GuardLimits::with(&single));
-        assert_eq!(Settings::default().limits(), GuardLimits::default());
+        assert_eq!(settings.limits().unwrap(), GuardLimits::with(&single));
+        assert_eq!(Settings::default().limits().unwrap(), GuardLimits::default());
         assert!("shrink=0.8,shrunk=1".parse::<GuardSettings>().unwrap_err().to_string().contains("`shrunk`"));
     }
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 pub(super) use self::{
     diff::{DiffLine, DiffView, Subject},
     quarantine::QuarantineView,
-    question::{ReplayQuestion, RollbackQuestion, SyncForm},
+    question::{ReplayQuestion, RollbackQuestion, SyncForm, release},
 };
 use crate::report::{CleanupReport, HoldReport, RunReport};
 

@@ -276,6 +276,7 @@ impl Database {
             let (counts, rows) = (Some(counts), page.map(|_| Vec::new()));
             return Ok(EntityDiff { entity, active_version, backup_version, from, to, counts, rows });
         }
+        let (was_active, _) = status::metadata(connection, entity)?.unwrap_or_default();
         let mut made = |side| match side {
             DiffSide::Version(0) => Ok(None),
             DiffSide::Version(version) => Ok(Some(version_table(entity, version))),
@@ -286,6 +287,10 @@ impl Database {
         let after = if from == to { before.clone() } else { made(to)? };
         let transaction = connection.transaction().doing("comparing two versions")?;
         let (active_version, backup_version) = status::metadata(&transaction, entity)?.unwrap_or_default();
+        if [from, to].contains(&DiffSide::Version(was_active)) && active_version != was_active {
+            // What was live when it began is not any more, and must not be called so.
+            return Err(GreenError::Moved { newest: status::newest_publication_id(&transaction)?, expected: None });
+        }
         let mut diff = EntityDiff { entity, active_version, backup_version, from, to, counts: None, rows: None };
         if let (Some(before), Some(after)) = (&before, &after) {
             diff.counts = Some(compare(&transaction, entity, before, after)?.counts);

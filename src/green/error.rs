@@ -207,14 +207,12 @@ pub enum GreenError {
         quarantined: u64,
     },
     /// Metadata and views disagree.
-    #[error("{entity}: sync_metadata says version {metadata}, the view reads {view}; nothing was switched")]
+    #[error("{entity}: {found}; nothing was switched. Something else writes here; a sync with --force puts it right")]
     Inconsistent {
         /// The entity.
         entity: &'static str,
-        /// The active version according to `sync_metadata`.
-        metadata: i64,
-        /// What the view was found to read.
-        view: String,
+        /// What says what.
+        found: String,
     },
     /// The writing thread is gone, which follows another error or a panic.
     #[error("the database writer ended unexpectedly; nothing was switched")]

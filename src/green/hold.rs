@@ -70,14 +70,19 @@ pub(super) fn release(
 }
 
 impl Database {
-    /// Keeps runs from publishing from now on, also one that is going on. A hold in force stays as it is.
+    /// Keeps runs from publishing from now on, also one that is going on. A hold that was set by hand stays as it is; one
+    /// that a rollback had set gives way, so that undoing the rollback does not release it.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub fn hold(&self, reason: &str, operator: &Operator, at: Timestamp) -> Result<HoldChange, GreenError> {
         self.change_hold(|connection| {
+            let released = match in_force(connection)? {
+                Some(hold) if hold.publication.is_some() => release(connection, operator, at)?,
+                _ => None,
+            };
             let set = set(connection, reason, None, operator, at)?;
-            Ok(HoldChange { changed: set.is_some(), hold: in_force(connection)?, released: None })
+            Ok(HoldChange { changed: set.is_some(), hold: in_force(connection)?, released })
         })
     }
 

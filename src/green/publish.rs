@@ -49,8 +49,8 @@ pub struct Publication {
 pub enum HoldRule {
     /// It stops the publish.
     Obey,
-    /// It is released with the publish.
-    Release,
+    /// This one, which the operator was shown, is released with the publish; any other stops it.
+    Release(Box<HoldReport>),
     /// The publish goes through and sets the hold with this reason, unless one is in force.
     Set(String),
     /// The publish goes through and leaves the hold as it is.
@@ -98,7 +98,7 @@ pub(super) fn publish(
     if cancelled() {
         return Err(GreenError::Cancelled);
     }
-    check_may_publish(&transaction, run, order)?;
+    check_may_publish(&transaction, run, &order.hold)?;
     // The process may be gone the moment after: what the steps became is part of the publish.
     journal::write_steps(&transaction, run, &order.steps)?;
     let made = Made { kind: order.kind, run: Some(run), undoes: None, replay_of: order.replay_of };
@@ -141,7 +141,7 @@ pub(super) fn publish(
         switches.push(switch);
     }
     let hold_released = match &order.hold {
-        HoldRule::Release => hold::release(&transaction, &order.operator, at)?,
+        HoldRule::Release(_) => hold::release(&transaction, &order.operator, at)?,
         HoldRule::Set(reason) => {
             hold::set(&transaction, reason, Some(report.id), &order.operator, at)?;
             None
@@ -158,7 +158,38 @@ pub(super) fn publish(
     Ok(Publication { report, switches, hold_released })
 }
 
-fn check_may_publish(connection: &Connection, run: RunId, order: &PublishOrder) -> Result<(), GreenError> {
+impl HoldRule {
+    /// The hold that stops a publish by this rule, given the one in force.
+    #[must_use]
+    pub fn stopped_by(&self, in_force: Option<HoldReport>) -> Option<HoldReport> {
+        match self {
+            Self::Obey => in_force,
+            Self::Release(shown) => in_force.filter(|hold| *hold != **shown),
+            Self::Set(_) | Self::Ignore => None,
+        }
+    }
+}
+
+/// Does with the hold what a publish would do, for a run that found nothing to publish; refuses as a publish does.
+pub(super) fn settle_hold(
+    connection: &mut Connection,
+    run: RunId,
+    rule: &HoldRule,
+    operator: &Operator,
+    at: Timestamp,
+) -> Result<(), GreenError> {
+    let doing = "settling the hold";
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
+    check_may_publish(&transaction, run, rule)?;
+    match rule {
+        HoldRule::Release(_) => drop(hold::release(&transaction, operator, at)?),
+        HoldRule::Set(reason) => drop(hold::set(&transaction, reason, None, operator, at)?),
+        HoldRule::Obey | HoldRule::Ignore => {}
+    }
+    transaction.commit().doing(doing)
+}
+
+fn check_may_publish(connection: &Connection, run: RunId, rule: &HoldRule) -> Result<(), GreenError> {
     let found: Option<(Option<String>, Option<PublicationId>)> = connection
         .query_row("SELECT outcome, base_publication FROM sync_runs WHERE id = ?1", [run], |row| {
             Ok((row.get(0)?, row.get(1)?))
@@ -167,7 +198,7 @@ fn check_may_publish(connection: &Connection, run: RunId, order: &PublishOrder) 
         .doing("checking the run before publishing")?;
     let Some((None, expected)) = found else { return Err(GreenError::TakenOver { run }) };
     // Before the check for newer publications: after a rollback both are so, and the hold is what it says.
-    if let (HoldRule::Obey, Some(hold)) = (&order.hold, hold::in_force(connection)?) {
+    if let Some(hold) = rule.stopped_by(hold::in_force(connection)?) {
         return Err(GreenError::Held { hold: Box::new(hold) });
     }
     check_newest(connection, expected)

@@ -32,8 +32,8 @@ pub(super) fn keep(
     let doing = "keeping quarantined records";
     let mut insert = connection
         .prepare_cached(
-            "INSERT INTO sync_quarantine (run_id, snapshot_id, endpoint, entity, record, item, column_name, reason, body) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO sync_quarantine (run_id, snapshot_id, endpoint, entity, record, item, column_name, reason, body, \
+             hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )
         .doing(doing)?;
     for kept in records {
@@ -49,7 +49,8 @@ pub(super) fn keep(
                 item,
                 column,
                 kept.reason,
-                kept.record
+                kept.record,
+                fingerprint(kept.entity.name(), None, &kept.reason, &kept.record)
             ])
             .doing(doing)?;
     }
@@ -65,7 +66,8 @@ pub(super) fn keep(
                 item,
                 kept.note.column,
                 kept.note.problem,
-                kept.record
+                kept.record,
+                fingerprint(kept.entity.name(), Some(kept.note.column), &kept.note.problem, &kept.record)
             ])
             .doing(doing)?;
     }
@@ -178,12 +180,14 @@ pub(super) fn observe(
     Ok(())
 }
 
-/// Forgets records that are gone since a run that is itself forgotten.
+/// Forgets records that are gone since a run that is itself forgotten, and of each entity all but the newest gone ones.
 pub(super) fn forget_gone(connection: &Connection) -> Result<(), GreenError> {
     connection
         .execute(
-            "DELETE FROM sync_quarantine_records WHERE gone_run IS NOT NULL AND gone_run NOT IN (SELECT id FROM sync_runs)",
-            [],
+            "DELETE FROM sync_quarantine_records WHERE gone_run IS NOT NULL AND (gone_run NOT IN (SELECT id FROM sync_runs) \
+             OR hash IN (SELECT hash FROM (SELECT hash, row_number() OVER (PARTITION BY entity ORDER BY gone_run DESC, hash) \
+              AS place FROM sync_quarantine_records WHERE gone_run IS NOT NULL) WHERE place > ?1))",
+            [KEPT],
         )
         .doing("forgetting old quarantined records")?;
     Ok(())
@@ -200,6 +204,40 @@ pub struct QuarantineQuery {
     pub gone: bool,
     /// How many at most.
     pub limit: u64,
+    /// So many characters of each record only; `None` for the whole of it.
+    pub excerpt: Option<u32>,
+}
+
+impl QuarantineQuery {
+    /// What is counted, and what is selected in which order.
+    fn sql(&self) -> (String, String) {
+        let names: Vec<_> = self.entities.iter().map(|entity| format!("'{}'", entity.name())).collect();
+        let of_entities =
+            if names.is_empty() { String::new() } else { format!(" AND entity IN ({})", names.join(", ")) };
+        let body =
+            |name: &str| self.excerpt.map_or_else(|| name.to_owned(), |most| format!("substr({name}, 1, {most})"));
+        if let Some(run) = self.run {
+            let of_run = format!("SELECT * FROM sync_quarantine WHERE run_id = {run}{of_entities}");
+            let rows = format!(
+                "SELECT q.endpoint, q.entity, q.column_name, q.reason, {} AS body, q.record, q.item, \
+                 coalesce(r.first_run, q.run_id) AS first_run, coalesce(r.first_at, s.started_at) AS first_at, \
+                 coalesce(r.last_run, q.run_id) AS last_run, coalesce(r.last_at, s.started_at) AS last_at, r.gone_run \
+                 FROM ({of_run}) AS q JOIN sync_runs AS s ON s.id = q.run_id \
+                 LEFT JOIN sync_quarantine_records AS r ON r.hash = q.hash ORDER BY q.column_name IS NOT NULL, q.id",
+                body("q.body")
+            );
+            return (of_run, rows);
+        }
+        let gone = if self.gone { "" } else { " AND gone_run IS NULL" };
+        let all = format!("SELECT * FROM sync_quarantine_records WHERE 1{gone}{of_entities}");
+        let rows = format!(
+            "SELECT endpoint, entity, column_name, reason, {} AS body, first_run, first_at, last_run, last_at, gone_run, \
+             NULL AS record, NULL AS item FROM ({all}) \
+             ORDER BY gone_run IS NOT NULL, column_name IS NOT NULL, entity, first_run, hash",
+            body("body")
+        );
+        (all, rows)
+    }
 }
 
 impl Database {
@@ -208,38 +246,43 @@ impl Database {
     /// # Errors
     /// When the database cannot be read or there is no such run.
     pub fn quarantine(&self, query: &QuarantineQuery) -> Result<QuarantineList, GreenError> {
+        let mut records = Vec::new();
+        let total = self.each_quarantined(query, |record| {
+            records.push(record);
+            true
+        })?;
+        Ok(QuarantineList { total, records })
+    }
+
+    /// Hands the same records to `take` one after the other, until that says no.
+    ///
+    /// # Returns
+    /// How many there are, whatever the limit.
+    ///
+    /// # Errors
+    /// As [`Database::quarantine`].
+    pub fn each_quarantined(
+        &self,
+        query: &QuarantineQuery,
+        mut take: impl FnMut(QuarantineRecord) -> bool,
+    ) -> Result<u64, GreenError> {
         let doing = "reading the quarantine";
         let mut connection = self.reader()?;
         let transaction = connection.transaction().doing(doing)?;
-        let names: Vec<_> = query.entities.iter().map(|entity| format!("'{}'", entity.name())).collect();
-        let of_entities =
-            if names.is_empty() { String::new() } else { format!(" AND entity IN ({})", names.join(", ")) };
-        let records = match query.run {
-            None => {
-                let gone = if query.gone { "" } else { " AND gone_run IS NULL" };
-                format!(
-                    "SELECT *, NULL AS record, NULL AS item FROM sync_quarantine_records WHERE 1{gone}{of_entities} \
-                     ORDER BY gone_run IS NOT NULL, column_name IS NOT NULL, entity, first_run, hash"
-                )
-            }
-            Some(run) => {
-                journal::run(&transaction, run)?;
-                format!(
-                    "SELECT q.endpoint, q.entity, q.column_name, q.reason, q.body, q.record, q.item, \
-                     coalesce(r.first_run, q.run_id) AS first_run, coalesce(r.first_at, s.started_at) AS first_at, \
-                     coalesce(r.last_run, q.run_id) AS last_run, coalesce(r.last_at, s.started_at) AS last_at, r.gone_run \
-                     FROM (SELECT * FROM sync_quarantine WHERE run_id = {run}{of_entities}) AS q \
-                     JOIN sync_runs AS s ON s.id = q.run_id LEFT JOIN sync_quarantine_records AS r ON r.entity = q.entity \
-                     AND r.column_name IS q.column_name AND r.reason = q.reason AND r.body = q.body \
-                     ORDER BY q.column_name IS NOT NULL, q.id"
-                )
-            }
-        };
+        if let Some(run) = query.run {
+            journal::run(&transaction, run)?;
+        }
+        let (counted, rows) = query.sql();
         let total =
-            transaction.query_row(&format!("SELECT count(*) FROM ({records})"), [], |row| row.get(0)).doing(doing)?;
-        let mut statement = transaction.prepare(&format!("{records} LIMIT ?1")).doing(doing)?;
-        let rows = statement.query_map([query.limit], record).doing(doing)?;
-        Ok(QuarantineList { total, records: rows.collect::<rusqlite::Result<_>>().doing(doing)? })
+            transaction.query_row(&format!("SELECT count(*) FROM ({counted})"), [], |row| row.get(0)).doing(doing)?;
+        let mut statement = transaction.prepare(&format!("{rows} LIMIT ?1")).doing(doing)?;
+        let mut rows = statement.query([query.limit]).doing(doing)?;
+        while let Some(row) = rows.next().doing(doing)? {
+            if !take(record(row).doing(doing)?) {
+                break;
+            }
+        }
+        Ok(total)
     }
 }
 

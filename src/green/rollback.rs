@@ -36,20 +36,17 @@ struct Planned {
     publication: Option<PublicationReport>,
     switches: Vec<SwitchReport>,
     hold: HoldEffect,
+    /// Whether every entity goes on to data that its source sent later.
+    leads_forward: bool,
 }
 
 /// The newest switch of `entity` the other way round, and the publication that made it.
-fn newest_switch(
-    connection: &Connection,
-    entity: Entity,
-) -> Result<Option<(PublicationId, PublicationKind, SwitchReport)>, GreenError> {
+fn newest_switch(connection: &Connection, entity: Entity) -> Result<Option<(PublicationId, SwitchReport)>, GreenError> {
     connection
         .query_row(
-            "SELECT e.*, p.kind FROM sync_publication_entities AS e JOIN sync_publications AS p ON p.id = e.publication_id \
-             WHERE e.entity = ?1 ORDER BY e.publication_id DESC LIMIT 1",
+            "SELECT * FROM sync_publication_entities WHERE entity = ?1 ORDER BY publication_id DESC LIMIT 1",
             [entity.name()],
             |row| {
-                let kind = super::sql::word(row, "kind", PublicationKind::from_word)?;
                 let switch = SwitchReport {
                     entity,
                     from_version: row.get("to_version")?,
@@ -58,7 +55,7 @@ fn newest_switch(
                     rows_after: row.get("from_rows")?,
                     diff: super::sql::diff_counts(row)?.map(crate::report::DiffCounts::reversed),
                 };
-                Ok((row.get("publication_id")?, kind, switch))
+                Ok((row.get("publication_id")?, switch))
             },
         )
         .optional()
@@ -102,9 +99,9 @@ fn plan(connection: &Connection, target: &RollbackTarget) -> Result<Planned, Gre
         (None, _) => Vec::new(),
     };
     let mut switches = Vec::new();
-    let mut undoes_rollbacks_only = true;
-    for entity in entities {
-        let (made_by, kind, switch) =
+    let mut leads_forward = true;
+    for entity in entities.iter().copied() {
+        let (made_by, switch) =
             newest_switch(connection, entity)?.ok_or_else(|| nothing(format!("{entity} was not published yet")))?;
         if let Some(publication) = &publication
             && publication.id != made_by
@@ -112,8 +109,10 @@ fn plan(connection: &Connection, target: &RollbackTarget) -> Result<Planned, Gre
             let (publication, entity) = (publication.id, entity.name());
             return Err(GreenError::SwitchedSince { publication, entity, since: made_by });
         }
-        undoes_rollbacks_only &= kind == PublicationKind::Rollback;
-        check_switch(connection, &switch)?;
+        check_switch(connection, &switch, &entities)?;
+        let live = status::live(connection, entity)?;
+        // Snapshots are numbered in the order in which they came; what is not known counts as older.
+        leads_forward &= live.backup_origin.snapshot > live.active_origin.snapshot;
         switches.push(switch);
     }
     let in_force = hold::in_force(connection)?;
@@ -122,26 +121,39 @@ fn plan(connection: &Connection, target: &RollbackTarget) -> Result<Planned, Gre
     };
     let hold = if publication.as_ref().is_some_and(set_by_it) {
         HoldEffect::Released
-    } else if in_force.is_some() || undoes_rollbacks_only {
+    } else if in_force.is_some() || leads_forward {
         HoldEffect::Kept
     } else {
         HoldEffect::Set
     };
-    Ok(Planned { publication, switches, hold })
+    Ok(Planned { publication, switches, hold, leads_forward })
 }
 
-fn check_switch(connection: &Connection, switch: &SwitchReport) -> Result<(), GreenError> {
+fn check_switch(connection: &Connection, switch: &SwitchReport, together: &[Entity]) -> Result<(), GreenError> {
     let SwitchReport { entity, from_version: active, to_version: backup, .. } = *switch;
     if backup == 0 {
-        return Err(nothing(format!(
-            "its newest publication was the first one of {entity}, no earlier version is kept"
-        )));
+        let why = format!("its newest publication was the first one of {entity}, no earlier version is kept");
+        let mut with_backup = Vec::new();
+        for other in together {
+            if status::metadata(connection, *other)?.is_some_and(|(_, backup)| backup != 0) {
+                with_backup.push(other.name());
+            }
+        }
+        if with_backup.is_empty() {
+            return Err(nothing(why));
+        }
+        let names = with_backup.join(" ");
+        return Err(nothing(format!("{why}; others can go back alone: `greenroom rollback {names}`")));
     }
     let viewed = schema::viewed_version(connection, entity)?;
     let (metadata, recorded_backup) = status::metadata(connection, entity)?.unwrap_or_default();
     if viewed != Some(active) || metadata != active || recorded_backup != backup {
-        let view = viewed.map_or_else(|| "something else".to_owned(), |version| format!("version {version}"));
-        return Err(GreenError::Inconsistent { entity: entity.name(), metadata, view });
+        let viewed = viewed.map_or_else(|| "something else".to_owned(), |version| format!("version {version}"));
+        let found = format!(
+            "the view reads {viewed}, sync_metadata says active {metadata} and backup {recorded_backup}, \
+             the newest publication says active {active} and backup {backup}"
+        );
+        return Err(GreenError::Inconsistent { entity: entity.name(), found });
     }
     if !schema::exists(connection, &version_table(entity, backup))? {
         return Err(nothing(format!("the table {} is missing", version_table(entity, backup))));
@@ -195,7 +207,7 @@ impl Database {
     pub fn plan_rollback(&self, target: &RollbackTarget) -> Result<RollbackPlan, GreenError> {
         let mut connection = self.reader()?;
         let transaction = connection.transaction().doing("planning a rollback")?;
-        let Planned { publication, switches: entities, hold } = plan(&transaction, target)?;
+        let Planned { publication, switches: entities, hold, leads_forward } = plan(&transaction, target)?;
         let newest = status::newest_publication_id(&transaction)?.unwrap_or_default();
         let mut backup_published_at = None;
         for switch in &entities {
@@ -206,7 +218,7 @@ impl Database {
         let whole = publication.as_ref().is_some_and(|publication| publication.id == newest);
         let crossing = if whole { Vec::new() } else { crossing(&transaction, &entities)? };
         let target = target.clone();
-        Ok(RollbackPlan { target, publication, newest, entities, backup_published_at, crossing, hold })
+        Ok(RollbackPlan { target, publication, newest, entities, backup_published_at, crossing, hold, leads_forward })
     }
 
     /// Takes back what was planned.
@@ -226,7 +238,7 @@ impl Database {
         let mut report = durable(&mut connection, |connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
             check_newest(&transaction, Some(planned.newest))?;
-            let Planned { publication: undone, switches: entities, hold: effect } =
+            let Planned { publication: undone, switches: entities, hold: effect, .. } =
                 plan(&transaction, &planned.target)?;
             let undoes = undone.as_ref().map(|publication| publication.id);
             let run = undone.and_then(|publication| publication.run);

@@ -196,17 +196,11 @@ impl Session {
     /// Does with the hold what a publish by this rule would do.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// As [`Session::publish`].
     pub async fn settle_hold(&self, rule: HoldRule, operator: Operator, at: Timestamp) -> Result<(), GreenError> {
+        let run = self.run;
         let settle = move |connection: &mut Connection| {
-            durable(connection, |connection| {
-                match rule {
-                    HoldRule::Release => drop(hold::release(connection, &operator, at)?),
-                    HoldRule::Set(reason) => drop(hold::set(connection, &reason, None, &operator, at)?),
-                    HoldRule::Obey | HoldRule::Ignore => {}
-                }
-                Ok(())
-            })
+            durable(connection, |connection| publish::settle_hold(connection, run, &rule, &operator, at))
         };
         self.writer.call(settle).await
     }

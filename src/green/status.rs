@@ -18,6 +18,9 @@ use crate::{
     },
 };
 
+/// Runs, such as failed ones, that may have ended since the one that is held.
+const RUNS_BEHIND_HELD: u64 = 50;
+
 /// What a version was made from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
@@ -38,6 +41,8 @@ pub struct LiveVersion {
     pub active: Version,
     /// The backup, 0 for none.
     pub backup: Version,
+    /// Whether visitors see the live version: its view reads it.
+    pub is_seen: bool,
     /// What the live version was made from.
     pub active_origin: Origin,
     /// Hash of the snapshot behind the live version.
@@ -148,7 +153,8 @@ pub(super) fn live(connection: &Connection, entity: Entity) -> Result<LiveVersio
                 .optional()
         })
         .doing("reading the steps")?;
-    Ok(LiveVersion { active, backup, active_origin, active_hash, same_rows, backup_origin, diff, made_from })
+    let is_seen = active == 0 || schema::viewed_version(connection, entity)? == Some(active);
+    Ok(LiveVersion { active, backup, is_seen, active_origin, active_hash, same_rows, backup_origin, diff, made_from })
 }
 
 /// Remembers that the body with this `hash` makes the very rows of `entity` that `base` and those before it made live,
@@ -276,6 +282,14 @@ fn entity_status(connection: &Connection, entity: Entity) -> Result<EntityStatus
     })
 }
 
+/// The newest run that is held, unless one was published or found nothing to do since.
+fn held_run(connection: &Connection) -> Result<Option<RunSummary>, GreenError> {
+    let overtaken = |run: &RunSummary| matches!(run.outcome, Some(RunOutcome::Published | RunOutcome::Unchanged));
+    let is_held = |run: &RunSummary| run.outcome == Some(RunOutcome::Held) && run.replay != Some(Replay::Rollback);
+    let newest = journal::runs(connection, RUNS_BEHIND_HELD)?;
+    Ok(newest.into_iter().take_while(|run| !overtaken(run)).find(is_held))
+}
+
 impl Database {
     /// Everything that `status` tells, read in one transaction.
     ///
@@ -289,14 +303,12 @@ impl Database {
         let unfinished = journal::unfinished(&transaction)?;
         let last_run = journal::runs(&transaction, 2)?.into_iter().find(|run| run.outcome.is_some());
         let hold = hold::in_force(&transaction)?;
+        let held_run = held_run(&transaction)?;
         let publication = newest_publication(&transaction)?;
         let database = self.file_status(&transaction)?;
         drop(transaction);
         // A run without an outcome goes on only while its process has the lock.
         let running = unfinished.filter(|_| lock::is_held(self));
-        let to_publish =
-            |run: &RunSummary| run.outcome == Some(RunOutcome::Held) && run.replay != Some(Replay::Rollback);
-        let held_run = last_run.clone().filter(to_publish);
         Ok(StatusReport { database, source, hold, held_run, running, entities, last_run, publication })
     }
 

@@ -39,33 +39,27 @@ struct Line<'a> {
     record: Body<'a>,
 }
 
-/// Writes `records`, one JSON object a line.
-pub(super) fn write(records: &[QuarantineRecord], output: &mut impl io::Write) -> io::Result<u64> {
-    let mut written = 0;
-    for one in records {
-        // Line ends stand between the tokens of valid JSON only, never inside a text.
-        let is_json = serde_json::from_str::<&RawValue>(&one.record).is_ok();
-        let flat = one.record.replace(['\n', '\r'], " ");
-        let json: Option<&RawValue> = serde_json::from_str(&flat).ok().filter(|_| is_json);
-        let line = Line {
-            endpoint: one.endpoint,
-            entity: one.entity,
-            column: one.column.as_deref(),
-            reason: &one.reason,
-            position: one.position,
-            first_run: one.first_run,
-            first_seen_at: one.first_seen_at,
-            last_run: one.last_run,
-            last_seen_at: one.last_seen_at,
-            gone_since_run: one.gone_since_run,
-            record: json.map_or(Body::Text(&one.record), Body::Json),
-        };
-        let line = serde_json::to_string(&line)?;
-        writeln!(output, "{}", text::clean_json(&line))?;
-        written += 1;
-    }
-    output.flush()?;
-    Ok(written)
+/// Writes `one` as a JSON object on a line of its own.
+pub(super) fn write(one: &QuarantineRecord, output: &mut impl io::Write) -> io::Result<()> {
+    // Line ends stand between the tokens of valid JSON only, never inside a text.
+    let is_json = serde_json::from_str::<&RawValue>(&one.record).is_ok();
+    let flat = one.record.replace(['\n', '\r'], " ");
+    let json: Option<&RawValue> = serde_json::from_str(&flat).ok().filter(|_| is_json);
+    let line = Line {
+        endpoint: one.endpoint,
+        entity: one.entity,
+        column: one.column.as_deref(),
+        reason: &one.reason,
+        position: one.position,
+        first_run: one.first_run,
+        first_seen_at: one.first_seen_at,
+        last_run: one.last_run,
+        last_seen_at: one.last_seen_at,
+        gone_since_run: one.gone_since_run,
+        record: json.map_or(Body::Text(&one.record), Body::Json),
+    };
+    let line = serde_json::to_string(&line)?;
+    writeln!(output, "{}", text::clean_json(&line))
 }
 
 #[cfg(test)]
@@ -94,7 +88,9 @@ mod tests {
             record("\"no\nJSON\""),
         ];
         let mut output = Vec::new();
-        assert_eq!(write(&records, &mut output).unwrap(), 3);
+        for one in &records {
+            write(one, &mut output).unwrap();
+        }
         let output = String::from_utf8(output).unwrap();
         assert_eq!(output.lines().count(), 3);
         assert!(output.contains("12345678901234567890123"), "as it came: {output}");

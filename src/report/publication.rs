@@ -128,6 +128,8 @@ pub struct RollbackPlan {
     pub crossing: Vec<CrossingReport>,
     /// What becomes of the hold.
     pub hold: HoldEffect,
+    /// Whether every entity goes on to data that its source sent later, as when a rollback is undone.
+    pub leads_forward: bool,
 }
 
 /// The answer of `rollback`.

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     blue::Client,
     entity::{Endpoint, Entity, MAPPING_VERSION},
-    green::{GreenError, Prepared},
+    green::{GreenError, LiveVersion, Prepared},
     report::{DiffCounts, RunId, SnapshotId},
 };
 
@@ -81,19 +81,23 @@ impl Run {
         }
         let mut prepared = Vec::new();
         let mut failures = Vec::new();
+        let mut is_defect = false;
         while let Some(ended) = running.join_next_with_id().await {
             match ended {
                 Ok((_, Ended::Prepared(entities))) => prepared.extend(entities),
                 Ok((_, Ended::Failed(error))) => failures.push(error),
                 Ok((_, Ended::GivenUp)) => {}
                 Err(panic) => {
-                    // A defect is no fault of the source that one could leave behind.
+                    is_defect = true;
                     stop_loading.cancel();
-                    prepared.clear();
                     let endpoint = endpoints.get(&panic.id()).map_or("a step", |endpoint| endpoint.key());
                     failures.push(format!("{endpoint}: {}", panic_message(panic)));
                 }
             }
+        }
+        if is_defect {
+            // No fault of the source that one could leave behind.
+            prepared.clear();
         }
         prepared.sort_by_key(|entity| entity.entity);
         failures.sort();
@@ -197,6 +201,10 @@ impl Run {
     /// mapping rules in force.
     fn live_from(&self, entity: Entity, hash: &str) -> Option<RunId> {
         let live = &self.live[entity.index()];
+        if !live.is_seen {
+            // Publishing puts the view right.
+            return None;
+        }
         if live.active_hash.as_deref() == Some(hash) && live.active_origin.mapping == Some(MAPPING_VERSION) {
             return live.active_origin.run;
         }
@@ -282,7 +290,7 @@ impl Run {
         rows: u64,
         stop: &CancellationToken,
     ) -> Result<Option<(DiffCounts, bool)>, GreenError> {
-        let active = self.live[entity.index()].active;
+        let LiveVersion { active, is_seen, .. } = self.live[entity.index()];
         if active == 0 {
             return Ok(Some((DiffCounts { added: rows, ..DiffCounts::default() }, false)));
         }
@@ -290,7 +298,7 @@ impl Run {
             compared = self.emitter.session().compare(entity, active) => compared?,
             () = stop.cancelled() => return Ok(None),
         };
-        Ok(Some((compared.counts, compared.same && !self.request.force)))
+        Ok(Some((compared.counts, compared.same && is_seen && !self.request.force)))
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     entity::Entity,
     green::{Begun, GreenError, HoldRule, LiveVersion, Prepared, PublishOrder, RunStart, Session},
+    guard::GuardLimits,
     report::{GuardReport, HoldReport, RunOutcome, SyncReport},
 };
 
@@ -83,6 +84,7 @@ impl Run {
         if prepared.is_empty() {
             return match self.settle_hold().await {
                 Ok(()) => (RunOutcome::Unchanged, None),
+                Err(GreenError::Held { hold }) => self.held(*hold),
                 Err(error) => failed(&error),
             };
         }
@@ -104,11 +106,14 @@ impl Run {
     /// The findings of the guards, each told and marked when it is accepted.
     async fn check(&self, prepared: &[Prepared], is_partial: bool) -> Result<Vec<GuardReport>, GreenError> {
         // A first sync has nothing to compare with and publishes what it gets.
-        let first = self.emitter.session().base().is_none();
+        let first = self.live.iter().all(|live| live.active == 0);
         if first && self.request.scope.named().is_none() && !is_partial {
             return Ok(Vec::new());
         }
         let limits = &self.context.limits;
+        // What failed must not leave references behind that lead nowhere, whatever is allowed otherwise.
+        let strict = GuardLimits::default();
+        let relation_limits = if is_partial { &strict } else { limits };
         let mut findings = Vec::new();
         for new in prepared {
             findings.extend(limits.check_rows(&self.emitter.step(new.entity)));
@@ -122,9 +127,9 @@ impl Run {
                 }
                 let after = session.dangling(entity, relation, entities.clone()).await?;
                 // Most of the time there is nothing to compare.
-                if limits.dangling_limit(entity, 0).is_some_and(|limit| after > limit) {
+                if relation_limits.dangling_limit(entity, 0).is_some_and(|limit| after > limit) {
                     let before = session.dangling(entity, relation, Vec::new()).await?;
-                    findings.extend(limits.check_relation(entity, relation, before, after));
+                    findings.extend(relation_limits.check_relation(entity, relation, before, after));
                 }
             }
         }
@@ -147,7 +152,7 @@ impl Run {
             let reasons = stopping.into_iter().chain(left_behind.cloned()).collect::<Vec<_>>();
             return Ok(Err((RunOutcome::Held, Some(reasons.join("; ")))));
         }
-        if let (HoldRule::Obey, Some(hold)) = (&self.request.hold, self.emitter.session().hold().await?) {
+        if let Some(hold) = self.request.hold.stopped_by(self.emitter.session().hold().await?) {
             return Ok(Err(self.held(hold)));
         }
         if self.request.dry_run {
@@ -164,7 +169,8 @@ impl Run {
 
     /// Does with the hold what a publish would have done, for a run that finds nothing to publish.
     async fn settle_hold(&self) -> Result<(), GreenError> {
-        if self.request.dry_run {
+        // A run that would have obeyed has nothing to do with the hold.
+        if self.request.dry_run || matches!(self.request.hold, HoldRule::Obey | HoldRule::Ignore) {
             return Ok(());
         }
         let (rule, operator) = (self.request.hold.clone(), self.context.operator.clone());

@@ -42,7 +42,7 @@ async fn a_guard_holds_the_run_and_says_how_to_go_on() {
     for said in [
         "\nempty guard, talentssocials: had ",
         "\nrun 2 held after ",
-        "nothing was switched\nto publish it: greenroom publish 2 --accept empty\n",
+        "nothing was switched\nto publish it: greenroom publish 2 --accept talentssocials.empty\n",
         "\nto see its rows: greenroom diff --run 2 --rows\n",
     ] {
         assert!(call.stdout.contains(said), "{said}: {}", call.stdout);
@@ -59,7 +59,10 @@ async fn a_guard_holds_the_run_and_says_how_to_go_on() {
 
     assert_eq!(shell.call(&["status", "--json"]).await.json()["heldRun"]["id"], 3);
     let status = shell.call(&["status"]).await.stdout;
-    assert!(status.contains("\nheld run     run 3, publish it with: greenroom publish 3 --accept empty\n"), "{status}");
+    assert!(
+        status.contains("\nheld run     run 3, publish it with: greenroom publish 3 --accept talentssocials.empty\n"),
+        "{status}"
+    );
     let runs = shell.call(&["runs"]).await.stdout;
     assert!(runs.lines().nth(1).unwrap().contains("  3  held"), "{runs}");
     let run = shell.call(&["runs", "2"]).await.stdout;
@@ -89,7 +92,7 @@ async fn publish_takes_exactly_what_is_accepted() {
     assert!(shown.contains("would publish run 2 (held) by ana@box") && shown.contains("\nempty guard"), "{shown}");
     let refused = shell.call(&["publish", "2", "--yes"]).await;
     assert_eq!(refused.status, 3);
-    assert!(refused.stdout.contains(" --accept empty\n"), "{}", refused.stdout);
+    assert!(refused.stdout.contains(" --accept talentssocials.empty\n"), "{}", refused.stdout);
 
     let asked = shell.rig.blue.requests().len();
     let call = shell.call(&["publish", "2", "--accept", "empty", "--json"]).await;
@@ -109,6 +112,20 @@ async fn publish_takes_exactly_what_is_accepted() {
 }
 
 #[tokio::test]
+async fn what_was_accepted_is_not_taken_for_what_nobody_saw() {
+    let shell = held().await;
+    shell.rig.publish_data(&Data::small(3)).await;
+    let before = shell.rig.picture();
+    let refused = shell.call(&["publish", "2", "--accept", "all"]).await;
+    assert_eq!(refused.status, 1);
+    assert!(refused.stderr.contains("something was published since run 2 was prepared"), "{}", refused.stderr);
+    assert_eq!(shell.rig.picture(), before);
+    let call = shell.call(&["publish", "2", "--accept", "all", "--yes"]).await;
+    assert_eq!(call.status, 0, "{}", call.stderr);
+    assert_ne!(shell.rig.picture().views, before.views);
+}
+
+#[tokio::test]
 async fn limits_and_acceptances_come_from_options_and_environment() {
     let shell = published().await;
     shell.rig.blue.send(&emptied(2));
@@ -118,14 +135,23 @@ async fn limits_and_acceptances_come_from_options_and_environment() {
     let bad = shell.call(&["sync", "--guard", "shrunk=1"]).await;
     assert_eq!(bad.status, 2);
     assert!(bad.stderr.contains("the guards are: empty"), "{}", bad.stderr);
-    let dry = shell.call(&["--guard", "shrink=0.9,talentssocials.empty=off", "sync", "--dry-run", "--json"]).await;
+    let dry = shell.call(&["--guard", "shrink=off,talentssocials.empty=off", "sync", "--dry-run", "--json"]).await;
     assert_eq!((dry.status, &dry.json()["guards"]), (0, &json!([])));
-    let mut command = shell.command(&["sync", "--dry-run"]);
-    command.env("GREENROOM_GUARDS", "empty=off");
-    assert_eq!(Shell::end(command).await.status, 0);
-    let mut command = shell.command(&["sync", "--dry-run", "--guard", "shrink=off"]);
-    command.env("GREENROOM_GUARDS", "empty=off");
-    assert_eq!(Shell::end(command).await.status, 3, "an option wins over the environment");
+    let deployed = async |guards: &str, arguments: &[&str]| {
+        let mut command = shell.command(arguments);
+        command.env("GREENROOM_GUARDS", guards);
+        Shell::end(command).await
+    };
+    assert_eq!(deployed("empty=off,shrink=off", &["sync", "--dry-run"]).await.status, 0);
+    let adding = deployed("empty=off", &["sync", "--dry-run", "--guard", "shrink=off"]).await;
+    assert_eq!(adding.status, 0, "an option adds to the environment");
+    let changing = deployed("empty=off,shrink=off", &["sync", "--dry-run", "--guard", "empty=on"]).await;
+    assert_eq!(changing.status, 3, "and wins over it");
+    let bad = deployed("shrunk=1", &["sync"]).await;
+    assert_eq!(bad.status, 2);
+    assert!(bad.stderr.contains("GREENROOM_GUARDS: `shrunk` is not a guard; the guards are:"), "{}", bad.stderr);
+    assert_eq!(deployed("shrunk=1", &["hold"]).await.status, 0, "it hinders nothing that needs no guards");
+    assert_eq!(shell.call(&["release"]).await.status, 0);
 
     assert_eq!(shell.call(&["sync", "--accept", "boards.empty"]).await.status, 3);
     assert_eq!(shell.call(&["sync", "--accept", "nothing"]).await.status, 2);
@@ -167,7 +193,7 @@ async fn the_hold_is_set_met_and_released() {
     // A guard that trips first does not hide that the hold is in the way, too.
     shell.rig.blue.send(&emptied(2));
     let guarded = shell.call(&["sync", "--dry-run"]).await.stdout;
-    assert!(guarded.contains(" --accept empty --release\n"), "{guarded}");
+    assert!(guarded.contains(" --accept talentssocials.empty --release\n"), "{guarded}");
 
     let call = shell.call(&["publish", "2", "--release", "--yes"]).await;
     assert_eq!(call.status, 0, "{}", call.stdout);

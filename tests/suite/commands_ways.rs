@@ -116,7 +116,11 @@ async fn rollback_to_a_run_asks_the_guards() {
     shell.rig.publish_data(&Data::small(2)).await;
     let call = shell.call(&["rollback", "--to", "1", "--yes"]).await;
     assert_eq!(call.status, 3, "{}", call.stdout);
-    assert!(call.stdout.contains("\nto publish it: greenroom rollback --to 1 --accept empty\n"), "{}", call.stdout);
+    assert!(
+        call.stdout.contains("\nto publish it: greenroom rollback --to 1 --accept talentssocials.empty\n"),
+        "{}",
+        call.stdout
+    );
     shell.rig.assert_views(&Data::small(2));
     assert_eq!(shell.call(&["rollback", "--to", "1", "--accept", "empty", "--yes"]).await.status, 0);
     assert_eq!(shell.rig.number("SELECT count(*) FROM talentssocials_current"), 0);

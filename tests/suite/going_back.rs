@@ -7,6 +7,7 @@ use greenroom::{
     report::{
         HoldEffect, HoldReport, PublicationKind, Replay, RollbackReport, RollbackTarget, RunId, RunOutcome, Trigger,
     },
+    sync::Scope,
 };
 
 use crate::{
@@ -64,16 +65,19 @@ async fn a_publish_may_release_the_hold_and_only_a_publish_does() {
     let rig = Rig::new(&Data::small(1)).await;
     rig.publish().await;
     rig.operations.hold("wait".to_owned()).await.unwrap();
-    let releasing = || SyncOptions { hold: HoldRule::Release, ..SyncOptions::full(Trigger::Cli) };
+    let releasing = async || {
+        let shown = rig.operations.status().await.unwrap().hold.unwrap();
+        SyncOptions { hold: HoldRule::Release(Box::new(shown)), ..SyncOptions::full(Trigger::Cli) }
+    };
     rig.blue.send(&Data::small(2).only(Endpoint::Boards, 1));
-    assert_eq!(rig.sync_as(releasing()).await.outcome(), RunOutcome::Held, "by a guard");
+    assert_eq!(rig.sync_as(releasing().await).await.outcome(), RunOutcome::Held, "by a guard");
     assert!(rig.operations.status().await.unwrap().hold.is_some());
     rig.blue.send(&Data::small(2));
-    assert_eq!(rig.sync_as(releasing()).await.outcome(), RunOutcome::Published);
+    assert_eq!(rig.sync_as(releasing().await).await.outcome(), RunOutcome::Published);
     assert!(rig.operations.status().await.unwrap().hold.is_none());
     // Where there is nothing to publish the operator's word still counts.
     rig.operations.hold("wait".to_owned()).await.unwrap();
-    assert_eq!(rig.sync_as(releasing()).await.outcome(), RunOutcome::Unchanged);
+    assert_eq!(rig.sync_as(releasing().await).await.outcome(), RunOutcome::Unchanged);
     assert!(rig.operations.status().await.unwrap().hold.is_none());
 }
 
@@ -95,6 +99,66 @@ async fn a_rollback_sets_the_hold_and_its_undoing_releases_it() {
     rig.operations.hold("by hand".to_owned()).await.unwrap();
     assert_eq!(roll_back(&rig, RollbackTarget::Newest, HOLD).await.hold_effect, HoldEffect::Kept);
     assert_eq!(roll_back(&rig, RollbackTarget::Newest, HOLD).await.hold.unwrap().reason, "by hand");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_sets_the_hold_whenever_it_leads_back() {
+    let rig = Rig::new(&Data::small(1)).await;
+    rig.publish().await;
+    rig.publish_data(&Data::small(2)).await;
+    for turn in 0..2 {
+        let back = roll_back(&rig, RollbackTarget::Newest, HOLD).await;
+        assert_eq!(back.hold_effect, HoldEffect::Set, "turn {turn}");
+        assert_eq!(rig.sync().await.outcome(), RunOutcome::Held, "turn {turn}");
+        rig.assert_views(&Data::small(1));
+        let plan = rig.operations.plan_rollback(RollbackTarget::Newest).await.unwrap();
+        assert!(plan.leads_forward);
+        assert_eq!(roll_back(&rig, RollbackTarget::Newest, HOLD).await.hold_effect, HoldEffect::Released);
+        rig.assert_views(&Data::small(2));
+    }
+    assert!(!rig.operations.plan_rollback(RollbackTarget::Newest).await.unwrap().leads_forward);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_set_by_hand_takes_the_place_of_one_that_a_rollback_set() {
+    let rig = Rig::new(&Data::small(1)).await;
+    rig.publish().await;
+    rig.publish_data(&Data::small(2)).await;
+    roll_back(&rig, RollbackTarget::Newest, HOLD).await;
+    let by_hand = rig.operations.hold("until Monday".to_owned()).await.unwrap();
+    assert!(by_hand.changed && by_hand.released.is_some());
+    let forward = roll_back(&rig, RollbackTarget::Newest, HOLD).await;
+    assert_eq!((forward.hold_effect, forward.hold.unwrap().reason.as_str()), (HoldEffect::Kept, "until Monday"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publish_releases_only_the_hold_that_was_shown() {
+    let rig = Rig::new(&Data::small(1)).await;
+    rig.publish().await;
+    let shown = rig.operations.hold("one".to_owned()).await.unwrap().hold.unwrap();
+    rig.operations.release(None).await.unwrap();
+    rig.operations.hold("another".to_owned()).await.unwrap();
+    let options =
+        || SyncOptions { hold: HoldRule::Release(Box::new(shown.clone())), ..SyncOptions::full(Trigger::Cli) };
+    let unchanged = rig.sync_as(options()).await;
+    assert_eq!(unchanged.outcome(), RunOutcome::Held, "also where there is nothing to publish");
+    rig.blue.send(&Data::small(2));
+    let held = rig.sync_as(options()).await;
+    assert_eq!(held.outcome(), RunOutcome::Held);
+    assert!(held.error().contains("held by ana@box: another"), "{}", held.error());
+    assert_eq!(rig.operations.status().await.unwrap().hold.unwrap().reason, "another");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_go_back_alone_is_named_where_not_all_can() {
+    let rig = Rig::new(&Data::small(1)).await;
+    let scope = Scope::of(&[Entity::Talents]);
+    rig.sync_as(SyncOptions { scope, ..SyncOptions::full(Trigger::Cli) }).await;
+    rig.publish_data(&Data::small(2)).await;
+    let refused = rig.operations.plan_rollback(RollbackTarget::Newest).await.unwrap_err();
+    assert!(refused.to_string().contains("`greenroom rollback talents`"), "{refused}");
+    roll_back(&rig, RollbackTarget::Entities(vec![Entity::Talents]), NO_HOLD).await;
+    rig.assert_view(Entity::Talents, Data::small(1).rows(Entity::Talents));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -135,7 +135,7 @@ impl Walk {
             partial: asked.partial,
             dry_run: asked.dry_run,
             accept: accepted(asked.accept_all),
-            hold: rule(asked.hold),
+            hold: self.rule(asked.hold).await,
             expected: None,
         };
         let ran = self.rig.start_with(options).end().await.unwrap();
@@ -229,7 +229,7 @@ impl Walk {
             dry_run: asked.dry_run,
             accept: accepted(asked.accept_all),
             expected: None,
-            hold: rule(hold),
+            hold: self.rule(hold).await,
         };
         match (self.oracle.replayed(run, replay), self.rig.start_replay(options).end().await) {
             (Some(bodies), Ok(ran)) => {
@@ -244,11 +244,22 @@ impl Walk {
         }
     }
 
+    async fn rule(&self, hold: Hold) -> HoldRule {
+        match hold {
+            Hold::Obey => HoldRule::Obey,
+            Hold::Release => {
+                let shown = self.rig.operations.status().await.unwrap().hold;
+                shown.map_or(HoldRule::Obey, |hold| HoldRule::Release(Box::new(hold)))
+            }
+            Hold::Set => HoldRule::Set("by the test".to_owned()),
+            Hold::Ignore => HoldRule::Ignore,
+        }
+    }
+
     async fn hold(&mut self) {
         self.told.step("hold".to_owned());
         let changed = self.rig.operations.hold("by the test".to_owned()).await.unwrap().changed;
-        assert_eq!(changed, self.oracle.hold.is_none());
-        self.oracle.hold.get_or_insert(SetBy::Hand);
+        assert_eq!(changed, self.oracle.set_hold());
         self.meet("hold");
     }
 
@@ -322,15 +333,6 @@ impl Walk {
 
 fn accepted(all: bool) -> Vec<Acceptance> {
     if all { vec![Acceptance::All] } else { Vec::new() }
-}
-
-fn rule(hold: Hold) -> HoldRule {
-    match hold {
-        Hold::Obey => HoldRule::Obey,
-        Hold::Release => HoldRule::Release,
-        Hold::Set => HoldRule::Set("by the test".to_owned()),
-        Hold::Ignore => HoldRule::Ignore,
-    }
 }
 
 /// All that a sequence is for.

@@ -17,7 +17,7 @@ fn boards(broken: &[&str]) -> Data {
 }
 
 async fn listed(rig: &Rig, run: Option<RunId>, gone: bool) -> Vec<QuarantineRecord> {
-    let query = QuarantineQuery { entities: vec![Entity::Boards], run, gone, limit: 100 };
+    let query = QuarantineQuery { entities: vec![Entity::Boards], run, gone, limit: 100, excerpt: None };
     let list = rig.operations.quarantine(query).await.unwrap();
     assert_eq!(list.total, list.records.len() as u64);
     list.records

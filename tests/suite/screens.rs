@@ -324,6 +324,7 @@ pub(crate) fn rollback_plan() -> RollbackPlan {
         newest: 5,
         crossing: Vec::new(),
         hold: HoldEffect::Set,
+        leads_forward: false,
         entities: entities.to_vec(),
         backup_published_at: Some(time(-7200)),
     }

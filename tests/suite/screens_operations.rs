@@ -218,7 +218,10 @@ fn marks_are_shown_and_chosen_from() {
     scene.press(KeyCode::Char('u')).press(KeyCode::Char('f'));
     let effects = scene.asks_by(KeyCode::Enter);
     let [Effect::Sync(options)] = effects.as_slice() else { panic!("{effects:?}") };
-    assert_eq!((options.hold.clone(), options.force, options.partial), (HoldRule::Release, true, false));
+    assert_eq!(
+        (options.hold.clone(), options.force, options.partial),
+        (HoldRule::Release(Box::new(hold())), true, false)
+    );
 }
 
 #[test]
@@ -243,7 +246,7 @@ fn a_held_run_is_published_by_what_was_shown() {
         expected: Some(Some(5)),
         hold,
     };
-    for (set, rule) in [(None, HoldRule::Obey), (Some(hold()), HoldRule::Release)] {
+    for (set, rule) in [(None, HoldRule::Obey), (Some(hold()), HoldRule::Release(Box::new(hold())))] {
         let mut scene = question(set)(AT_80);
         assert_eq!(scene.asks_by(KeyCode::Char('Y')), [], "dropped within the guard");
         assert_eq!(scene.at(1).asks_by(KeyCode::Char('Y')), [Effect::Replay(Box::new(expected(rule)))]);
@@ -334,7 +337,8 @@ fn a_rollback_says_what_is_undone_and_what_relates_across() {
     let undo = |size| {
         let mut scene = held(Theme::DEFAULT, size);
         let undone = PublicationReport { undoes: Some(4), ..publication(5, PublicationKind::Rollback) };
-        let plan = RollbackPlan { publication: Some(undone), hold: HoldEffect::Released, ..rollback_plan() };
+        let hold = HoldEffect::Released;
+        let plan = RollbackPlan { publication: Some(undone), hold, leads_forward: true, ..rollback_plan() };
         scene.tell(Message::RollbackPlanned(Ok(plan)));
         scene
     };

@@ -14,7 +14,7 @@ const TO_VERSION_1: &str = "
     ALTER TABLE sync_runs DROP COLUMN scope; ALTER TABLE sync_runs DROP COLUMN dry_run;
     ALTER TABLE sync_runs DROP COLUMN replay; ALTER TABLE sync_runs DROP COLUMN replay_of; ALTER TABLE sync_publications DROP COLUMN replay_of;
     ALTER TABLE sync_snapshots DROP COLUMN source; ALTER TABLE sync_snapshots DROP COLUMN etag;
-    ALTER TABLE sync_snapshots DROP COLUMN last_modified;
+    ALTER TABLE sync_snapshots DROP COLUMN last_modified; ALTER TABLE sync_quarantine DROP COLUMN hash;
     PRAGMA user_version = 1;";
 
 #[tokio::test(flavor = "multi_thread")]

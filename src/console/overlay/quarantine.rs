@@ -8,6 +8,8 @@ use crate::{
 
 /// Records that are read for the list.
 const LISTED: u64 = 500;
+/// Characters of each record that are listed; the export has all of them.
+const EXCERPT: u32 = 2_000;
 
 /// Records in quarantine, of one entity or of all.
 #[derive(Debug)]
@@ -39,13 +41,13 @@ impl QuarantineView {
     #[must_use]
     pub fn query(&self) -> QuarantineQuery {
         let entities = if self.all { Vec::new() } else { vec![self.entity] };
-        QuarantineQuery { entities, run: None, gone: self.gone, limit: LISTED }
+        QuarantineQuery { entities, run: None, gone: self.gone, limit: LISTED, excerpt: Some(EXCERPT) }
     }
 
     /// The same without an end.
     #[must_use]
     pub fn whole_query(&self) -> QuarantineQuery {
-        QuarantineQuery { limit: u64::from(u32::MAX), ..self.query() }
+        QuarantineQuery { limit: u64::from(u32::MAX), excerpt: None, ..self.query() }
     }
 
     /// Of what the records are: an entity, or `all`.

@@ -87,8 +87,7 @@ impl ReplayQuestion {
         let hold = match self.replay {
             Replay::Rollback if self.set_hold => back_to(self.run),
             Replay::Rollback => HoldRule::Ignore,
-            Replay::Publish if self.hold.is_some() => HoldRule::Release,
-            Replay::Publish => HoldRule::Obey,
+            Replay::Publish => release(self.hold.as_ref()),
         };
         ReplayOptions {
             run: self.run,
@@ -150,8 +149,13 @@ impl SyncForm {
             force: self.force,
             partial: self.partial,
             dry_run: self.dry_run,
-            hold: if self.release { HoldRule::Release } else { HoldRule::Obey },
+            hold: release(self.hold.as_ref().filter(|_| self.release)),
             ..SyncOptions::full(Trigger::Console)
         }
     }
+}
+
+/// Releases the hold that is shown, when there is one.
+pub(in crate::console) fn release(shown: Option<&HoldReport>) -> HoldRule {
+    shown.map_or(HoldRule::Obey, |hold| HoldRule::Release(Box::new(hold.clone())))
 }

@@ -5,8 +5,8 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::{
     super::{
         message::{Answer, Effect},
-        model::{Model, Tone},
-        overlay::Overlay,
+        model::{Model, OwnRun, Tone},
+        overlay::{Overlay, release},
     },
     close, reload, run,
 };
@@ -40,15 +40,23 @@ pub(super) fn sync(model: &mut Model) -> Vec<Effect> {
 
 /// The answer to what a run does with the hold.
 pub(super) fn sync_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    let shown = match model.overlays.last() {
+        Some(Overlay::SyncHeld { hold, .. }) => Some(hold.clone()),
+        _ => None,
+    };
     close(model);
     let hold = match key.code {
         KeyCode::Char('k') => HoldRule::Obey,
-        KeyCode::Char('u') => HoldRule::Release,
+        KeyCode::Char('u') => release(shown.as_ref()),
         _ => {
             model.say(Tone::Plain, "no run was started");
             return Vec::new();
         }
     };
+    if model.own_run != OwnRun::None {
+        model.say(Tone::Bad, "a run is going on; no other was started");
+        return Vec::new();
+    }
     run::start(model, SyncOptions { hold, ..SyncOptions::full(Trigger::Console) })
 }
 

@@ -18,7 +18,7 @@ pub(super) fn planned(model: &mut Model, answer: Answer<Box<PublishPlan>>) -> Ve
         Err(error) => tell(model, "That run cannot be published", error),
         // Another run may have begun since the key.
         Ok(_) if model.own_run != OwnRun::None => {}
-        Ok(plan) if plan.outdated => return run::prepare_publish(model, plan.run.id, plan.hold.is_some()),
+        Ok(plan) if plan.outdated => return run::prepare_publish(model, plan.run.id, plan.hold.as_ref()),
         Ok(plan) => {
             let question = ReplayQuestion::publish(*plan, model.now.instant);
             ask(model, Overlay::Replay(Box::new(question)));

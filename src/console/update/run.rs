@@ -4,14 +4,14 @@ use super::{
     super::{
         message::{Answer, Effect},
         model::{AfterRun, KEPT_EVENTS, Model, OwnRun, Tone},
-        overlay::{Overlay, ReplayQuestion},
+        overlay::{Overlay, ReplayQuestion, release},
     },
     ask_when_free, reload, tell,
 };
 use crate::{
     green::HoldRule,
     ops::{ReplayOptions, SyncOptions},
-    report::{Replay, RunId, RunOutcome, StepOutcome, SyncReport},
+    report::{HoldReport, Replay, RunId, RunOutcome, StepOutcome, SyncReport},
     sync::{EventRecord, RunEvent, RunState},
     text,
 };
@@ -29,11 +29,10 @@ pub(super) fn start_replay(model: &mut Model, options: ReplayOptions, sentence: 
 }
 
 /// Prepares the rows of a held run again, as something was published since, to ask by figures that hold now.
-pub(super) fn prepare_publish(model: &mut Model, run: RunId, under_hold: bool) -> Vec<Effect> {
+pub(super) fn prepare_publish(model: &mut Model, run: RunId, hold: Option<&HoldReport>) -> Vec<Effect> {
     let sentence = format!("something was published since run {run}: its rows are prepared again to see what changes");
     begin(model, &sentence, Some(AfterRun::AskPublish));
-    let hold = if under_hold { HoldRule::Release } else { HoldRule::Obey };
-    vec![dry_run(run, Replay::Publish, hold)]
+    vec![dry_run(run, Replay::Publish, release(hold))]
 }
 
 /// Prepares the rows of an older run again, to ask by its figures whether to go back to it.

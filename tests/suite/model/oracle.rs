@@ -256,10 +256,9 @@ impl Oracle {
         if entities.is_empty() || entities.iter().any(|entity| self.of(*entity).backup.is_none()) {
             return false;
         }
-        let made_by_rollbacks = entities.iter().all(|entity| {
-            let newest = self.newest_switch(*entity).unwrap();
-            self.publications[newest - 1].kind == PublicationKind::Rollback
-        });
+        let number = |made: Option<Made>| made.map(|made| made.from.number);
+        let leads_forward =
+            entities.iter().map(|entity| self.of(*entity)).all(|of| number(of.backup) > number(of.active));
         let mut switched = BTreeMap::new();
         for entity in entities {
             let before = self.of(*entity);
@@ -270,7 +269,7 @@ impl Oracle {
         self.publications.push(Publication { kind: PublicationKind::Rollback, undoes: publication, switched });
         if publication.is_some() && self.hold == publication.map(SetBy::Publication) {
             self.hold = None;
-        } else if self.hold.is_none() && !made_by_rollbacks && set_hold {
+        } else if self.hold.is_none() && !leads_forward && set_hold {
             self.hold = Some(SetBy::Publication(self.publications.len()));
         }
         true
@@ -298,6 +297,14 @@ impl Oracle {
             self.snapshots.get(&entity.endpoint()).is_some_and(|kept| kept.contains(snapshot))
         };
         bodies.iter().all(|(entity, snapshot)| kept(entity, snapshot)).then_some(bodies)
+    }
+
+    /// Sets the hold by hand.
+    ///
+    /// # Returns
+    /// Whether that changed anything.
+    pub(super) fn set_hold(&mut self) -> bool {
+        self.hold.replace(SetBy::Hand) != Some(SetBy::Hand)
     }
 
     /// A replay made from `bodies`.

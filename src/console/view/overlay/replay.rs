@@ -5,14 +5,14 @@ use ratatui::{style::Style, text::Line};
 use super::{Content, Middle, answers, wrapped};
 use crate::{
     console::{cell, model::Model, overlay::ReplayQuestion, view::fit},
-    report::{Replay, StepReport},
+    report::{Replay, StepOutcome, StepReport},
     text,
 };
 
 /// The question with its figures.
 pub(super) fn content(model: &Model, question: &ReplayQuestion, width: usize) -> Content<'static> {
     let theme = model.theme;
-    let (run, figures) = (question.run, &question.figures);
+    let run = question.run;
     let title = match question.replay {
         Replay::Publish => format!("Publish run {run}"),
         Replay::Rollback => format!("Go back to run {run}"),
@@ -35,17 +35,18 @@ pub(super) fn content(model: &Model, question: &ReplayQuestion, width: usize) ->
     let heading = format!("{:<20}{:>23}  change for visitors", "entity", "rows");
     lines.push(Line::styled(fit(&heading, width, theme), theme.dim()));
     lines.extend(question.changing().map(|step| step_line(model, step, width)));
-    let same = question.entities.len() - question.changing().count();
+    let unchanged = |step: &&StepReport| step.outcome == Some(StepOutcome::Unchanged);
+    let same = question.entities.iter().filter(unchanged).count();
     if same > 0 {
         let same =
             text::count(u64::try_from(same).unwrap_or_default(), "other stays as it is", "others stay as they are");
         lines.push(Line::styled(same, theme.dim()));
     }
-    if let Some(error) = &figures.error
-        && question.guards.is_empty()
-        && question.hold.is_none()
-    {
-        lines.extend(wrapped(&format!("left behind: {}", text::clean(error)), width, theme.warning()));
+    let failed = question.entities.iter().filter(|step| step.outcome == Some(StepOutcome::Failed));
+    let failed: Vec<_> = failed.map(|step| step.entity.name()).collect();
+    if !failed.is_empty() {
+        let left = format!("left behind, as their endpoint had failed: {}", failed.join(", "));
+        lines.extend(wrapped(&left, width, theme.warning()));
     }
     content.middle = Middle::Lines(lines);
     content.below.extend(wrapped(&hold_sentence(question), width, Style::new()));

@@ -50,9 +50,10 @@ pub(super) fn content(model: &Model, question: &RollbackQuestion, width: usize) 
     content
 }
 
-/// Whether a rollback is itself taken back.
+/// Whether a rollback is itself taken back, which leads forward again.
 fn is_undo(plan: &RollbackPlan) -> bool {
-    plan.publication.as_ref().is_some_and(|publication| publication.kind == PublicationKind::Rollback)
+    plan.leads_forward
+        && plan.publication.as_ref().is_some_and(|publication| publication.kind == PublicationKind::Rollback)
 }
 
 fn title(plan: &RollbackPlan) -> String {
