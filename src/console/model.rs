@@ -12,6 +12,9 @@ use crate::{
     sync::{EventRecord, RunState},
 };
 
+/// How long the state of the database is believed while nothing happens here.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
 /// Events of the current run that are kept for the detail pane.
 pub(super) const KEPT_EVENTS: usize = 400;
 
@@ -216,8 +219,8 @@ impl Model {
         }
     }
 
-    /// When the screen is out of date merely because time goes by: every second during a run of ours, else when the next
-    /// age changes.
+    /// When the screen may be out of date merely because time goes by: every second during a run of ours, else when the
+    /// next age changes, and at least once a minute for what other processes do, such as setting the hold.
     #[must_use]
     pub fn next_tick(&self) -> Option<Duration> {
         if self.own_run != OwnRun::None {
@@ -236,7 +239,7 @@ impl Model {
             };
             Duration::from_secs(step - age % step)
         });
-        until_next.min()
+        Some(until_next.min().map_or(LONGEST_WAIT, |next| next.min(LONGEST_WAIT)))
     }
 
     /// Whether something of ours goes on that must come to its end.
