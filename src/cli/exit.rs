@@ -161,6 +161,14 @@ pub enum CliError {
     /// Standard output or input cannot be used.
     #[error("cannot use the terminal or pipe: {0}")]
     Stream(#[source] io::Error),
+    /// It was done, but nobody could be told.
+    #[error("{done}, but its report could not be written: {source}")]
+    Untold {
+        /// What was done.
+        done: String,
+        /// Why it could not be told.
+        source: Box<CliError>,
+    },
     /// The system refused what the program needs to run at all.
     #[error("cannot start: {0}")]
     Start(#[source] io::Error),
@@ -199,6 +207,7 @@ impl CliError {
             | Self::NoSuchSnapshot { .. }
             | Self::UnknownSnapshot { .. }
             | Self::Stream(_)
+            | Self::Untold { .. }
             | Self::Start(_) => ExitStatus::Failed,
         }
     }
@@ -210,8 +219,15 @@ impl CliError {
             Self::Operation(OperationError::Output(error)) | Self::Stream(error) => {
                 error.kind() == io::ErrorKind::BrokenPipe
             }
+            Self::Untold { source, .. } => source.is_broken_pipe(),
             _ => false,
         }
+    }
+
+    /// The same error, met while telling of what was `done`.
+    #[must_use]
+    pub fn after(self, done: impl Into<String>) -> Self {
+        Self::Untold { done: done.into(), source: Box::new(self) }
     }
 }
 
@@ -300,6 +316,7 @@ mod tests {
         let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
         assert!(CliError::Stream(gone()).is_broken_pipe());
         assert!(CliError::from(OperationError::Output(gone())).is_broken_pipe());
+        assert!(CliError::Stream(gone()).after("done").is_broken_pipe());
         assert!(!CliError::Start(gone()).is_broken_pipe());
     }
 }

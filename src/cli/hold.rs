@@ -31,7 +31,8 @@ pub struct HoldArguments {
 pub(super) async fn hold(context: &Context, arguments: &HoldArguments) -> Result<ExitStatus, CliError> {
     let operations = context.settings.open()?;
     let change = operations.hold(arguments.reason.clone()).await?;
-    context.output.report(&change, operations.clock().now(), |layout| render_hold(&change, layout))?;
+    let told = context.output.report(&change, operations.clock().now(), |layout| render_hold(&change, layout));
+    told.map_err(|error| error.after("the hold is set"))?;
     Ok(ExitStatus::Done)
 }
 
@@ -39,7 +40,8 @@ pub(super) async fn hold(context: &Context, arguments: &HoldArguments) -> Result
 pub(super) async fn release(context: &Context) -> Result<ExitStatus, CliError> {
     let operations = context.settings.open()?;
     let change = operations.release(None).await?;
-    context.output.report(&change, operations.clock().now(), |layout| render_release(&change, layout))?;
+    let told = context.output.report(&change, operations.clock().now(), |layout| render_release(&change, layout));
+    told.map_err(|error| error.after("the hold is released"))?;
     Ok(ExitStatus::Done)
 }
 

@@ -105,7 +105,7 @@ pub(super) fn tell(
     }
     match streamed.unwrap_or_else(|| output.report(&report, now, |layout| render(&report, layout))) {
         // The run is what was asked for; that its report found no reader is not worth another status.
-        Err(error) if status == ExitStatus::Done && !error.is_broken_pipe() => Err(error),
+        Err(error) if status == ExitStatus::Done && !error.is_broken_pipe() => Err(error.after(summary(&report))),
         _ => Ok(status),
     }
 }

@@ -87,7 +87,8 @@ pub(super) async fn run(context: &Context, arguments: &RollbackArguments) -> Res
     // Refused when something was published since the plan was shown.
     let options = RollbackOptions { set_hold: !arguments.no_hold, reason: arguments.reason.clone() };
     let report = operations.rollback(plan, options).await?;
-    output.report(&report, operations.clock().now(), |layout| render(&report, layout))?;
+    let told = output.report(&report, operations.clock().now(), |layout| render(&report, layout));
+    told.map_err(|error| error.after(format!("publication {} is made, the rollback is done", report.publication.id)))?;
     Ok(ExitStatus::Done)
 }
 

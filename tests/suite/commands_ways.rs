@@ -2,7 +2,7 @@
 
 use std::{process::Stdio, time::Duration};
 
-use greenroom::entity::Endpoint;
+use greenroom::entity::{Endpoint, Entity};
 use serde_json::{Value as Json, json};
 
 use crate::{commands::Shell, data::Data};
@@ -235,4 +235,29 @@ async fn quarantine_is_listed_and_exported_as_it_came() {
     let gone = shell.call(&["quarantine", "--gone"]).await.stdout;
     assert!(gone.contains("  run 3  ") && gone.contains("run 2, "), "{gone}");
     assert_eq!(shell.call(&["quarantine", "--gone", "--json"]).await.json()["records"][0]["goneSinceRun"], 3);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_was_done_is_said_also_when_its_report_cannot_be_written() {
+    let shell = published(2).await;
+    for (arguments, done) in [
+        (
+            &["rollback", "--yes", "--no-hold"][..],
+            "publication 3 is made, the rollback is done, but its report could not",
+        ),
+        (&["sync", "--json"], "1 entity switched, publication 4, but its report could not"),
+        (&["hold"], "the hold is set, but its report could not"),
+    ] {
+        if arguments[0] == "sync" {
+            shell.rig.blue.send(&Data::small(1).with_endpoint_of(Endpoint::Boards, &Data::small(3)));
+        }
+        let mut command = shell.command(arguments);
+        command.stdout(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(done), "{arguments:?}: {said}");
+        assert_eq!(output.status.code(), Some(1));
+    }
+    shell.rig.assert_view(Entity::Boards, Data::small(3).rows(Entity::Boards));
 }
