@@ -73,7 +73,7 @@ pub(super) async fn run(context: &Context, arguments: &PublishArguments) -> Resu
     let doing = Doing::Publish { under_hold: hold.is_some() };
     let mut signals = Signals::listen()?;
     if !arguments.yes && (arguments.accept.is_empty() || plan.outdated) {
-        let (shown, is_rehearsed) = if plan.outdated && output.can_ask() {
+        let (shown, is_rehearsed) = if plan.outdated {
             match rehearse(context, &operations, &options, doing, &mut signals).await? {
                 Rehearsal::Ready(report) => (*report, true),
                 Rehearsal::Ended(status) => return Ok(status),
@@ -130,8 +130,6 @@ impl Question<'_> {
         );
         if self.is_rehearsed {
             push_line(&mut answer, "something was published since; these are the figures of now");
-        } else if self.plan.outdated {
-            push_line(&mut answer, "something was published since; these are the figures of then, not of now");
         }
         if shown.run.outcome == Some(RunOutcome::Unchanged) {
             push_line(&mut answer, "the same rows are live already");
@@ -217,10 +215,9 @@ to see its rows: greenroom diff --run 7 --rows
     }
 
     #[test]
-    fn the_question_says_whether_its_figures_are_old_and_what_becomes_of_the_hold() {
+    fn the_question_says_of_when_its_figures_are_and_what_becomes_of_the_hold() {
         let outdated = PublishPlan { outdated: true, hold: Some(hold()), ..plan() };
-        let text = question(&outdated, false);
-        assert!(text.contains("published since; these are the figures of then, not of now\n"), "{text}");
+        let text = question(&outdated, true);
         assert!(text.contains("Y also releases the hold: held by ana@box: bad\\ndata (since 1970"), "{text}");
         assert!(question(&outdated, true).contains("published since; these are the figures of now\n"));
     }
