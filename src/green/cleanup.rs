@@ -9,7 +9,7 @@ use super::{
     error::{Doing, GreenError},
     journal,
     lock::RunLock,
-    quarantine, schema,
+    schema,
     session::clear_away,
     snapshot, status,
 };
@@ -137,7 +137,6 @@ impl Database {
         clear_away(&mut connection)?;
         let snapshots = prune(&mut connection, retention)?;
         let runs = journal::remove_old(&connection, retention.runs)?;
-        quarantine::forget_gone(&connection)?;
         give_space_back(&connection)?;
         checkpoint(&connection)?;
         let bytes_after = self.file_status(&connection)?.bytes;

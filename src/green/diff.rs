@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     entity::{Entity, Harvest, MAPPING_VERSION},
-    report::{ColumnDiff, DiffCounts, DiffReport, DiffSide, EntityDiff, RowChange, RowDiff, RunId, SnapshotId},
+    report::{
+        ColumnDiff, DiffCounts, DiffReport, DiffSide, EntityDiff, RowChange, RowDiff, RunId, SnapshotId, StepReport,
+        Version,
+    },
 };
 
 /// Columns that both tables have, `id` first; a backup made by an older greenroom may lack some.
@@ -194,40 +197,54 @@ fn materialize(
 /// Bytes of rows that are inserted at once.
 const MATERIALIZED_AT_ONCE: usize = 1024 * 1024;
 
+/// What is compared, as far as it can be read before the entities are looked at.
+enum Resolved {
+    Backup,
+    Snapshots(SnapshotId, SnapshotId),
+    /// The steps of a run, and whether what it compared with is still live.
+    Run(Vec<StepReport>, bool),
+}
+
+impl Resolved {
+    fn of(connection: &Connection, subject: DiffSubject) -> Result<Self, GreenError> {
+        Ok(match subject {
+            DiffSubject::Backup => Self::Backup,
+            DiffSubject::Snapshots(from, to) => Self::Snapshots(from, to),
+            DiffSubject::Run(run) => {
+                journal::run(connection, run)?;
+                let is_current = journal::base(connection, run)? == status::newest_publication_id(connection)?;
+                Self::Run(journal::steps(connection, run)?, is_current)
+            }
+        })
+    }
+
+    /// What `entity` is compared with what; `None` for the entities that the subject says nothing about.
+    fn sides(&self, connection: &Connection, entity: Entity) -> Result<Option<Sides>, GreenError> {
+        let live = status::live(connection, entity)?;
+        let (active, backup) = (live.active, live.backup);
+        let sides = |from, to, known| Ok(Some(Sides { active, backup, from, to, known }));
+        let (steps, is_current) = match self {
+            Self::Backup => return sides(DiffSide::Version(backup), DiffSide::Version(active), None),
+            Self::Snapshots(from, to) => return sides(DiffSide::Snapshot(*from), DiffSide::Snapshot(*to), None),
+            Self::Run(steps, is_current) => (steps, *is_current),
+        };
+        let step = steps.iter().find(|step| step.entity == entity);
+        let Some((snapshot, diff)) = step.and_then(|step| Some((step.snapshot?, step.diff))) else { return Ok(None) };
+        let origin = live.active_origin;
+        let is_live = origin.snapshot == Some(snapshot) && origin.mapping == Some(MAPPING_VERSION);
+        let known = if is_live { Some(DiffCounts::default()) } else { diff.filter(|_| is_current) };
+        sides(DiffSide::Version(active), DiffSide::Snapshot(snapshot), known)
+    }
+}
+
 /// What one entity is compared with what, and the counts where they are known without looking.
 #[derive(Clone, Copy)]
 struct Sides {
+    active: Version,
+    backup: Version,
     from: DiffSide,
     to: DiffSide,
     known: Option<DiffCounts>,
-}
-
-/// What `entity` is compared with what; `None` for the entities that the subject says nothing about.
-fn sides(connection: &Connection, entity: Entity, subject: DiffSubject) -> Result<Option<Sides>, GreenError> {
-    let live = status::live(connection, entity)?;
-    let active = DiffSide::Version(live.active);
-    let run = match subject {
-        DiffSubject::Backup => {
-            return Ok(Some(Sides { from: DiffSide::Version(live.backup), to: active, known: None }));
-        }
-        DiffSubject::Snapshots(from, to) => {
-            return Ok(Some(Sides { from: DiffSide::Snapshot(from), to: DiffSide::Snapshot(to), known: None }));
-        }
-        DiffSubject::Run(run) => run,
-    };
-    let steps = journal::steps(connection, run)?;
-    let Some(step) = steps.into_iter().find(|step| step.entity == entity) else { return Ok(None) };
-    let Some(snapshot) = step.snapshot else { return Ok(None) };
-    let is_live = live.active_origin.snapshot == Some(snapshot) && live.active_origin.mapping == Some(MAPPING_VERSION);
-    let known = if is_live {
-        Some(DiffCounts::default())
-    } else if journal::base(connection, run)? == status::newest_publication_id(connection)? {
-        // The run compared with what is still live.
-        step.diff
-    } else {
-        None
-    };
-    Ok(Some(Sides { from: active, to: DiffSide::Snapshot(snapshot), known }))
 }
 
 impl Database {
@@ -250,12 +267,10 @@ impl Database {
         connection
             .progress_handler(STEPS_BETWEEN_LOOKS, Some(move || stopped.is_cancelled()))
             .doing("setting up the database connection")?;
-        if let DiffSubject::Run(run) = subject {
-            journal::run(&connection, run)?;
-        }
+        let subject = Resolved::of(&connection, subject)?;
         let mut compared = Vec::new();
         for entity in entities.iter().copied() {
-            if let Some(sides) = sides(&connection, entity, subject)? {
+            if let Some(sides) = subject.sides(&connection, entity)? {
                 compared.push(self.compare_sides(&mut connection, entity, sides, page, stop)?);
             }
         }
@@ -270,13 +285,14 @@ impl Database {
         page: Option<Page>,
         stop: &CancellationToken,
     ) -> Result<EntityDiff, GreenError> {
-        let Sides { from, to, known } = sides;
-        if let Some(counts) = known.filter(|counts| page.is_none() || counts.is_empty()) {
-            let (active_version, backup_version) = status::metadata(connection, entity)?.unwrap_or_default();
-            let (counts, rows) = (Some(counts), page.map(|_| Vec::new()));
-            return Ok(EntityDiff { entity, active_version, backup_version, from, to, counts, rows });
+        let Sides { active: active_version, backup: backup_version, from, to, known } = sides;
+        let mut diff = EntityDiff { entity, active_version, backup_version, from, to, counts: None, rows: None };
+        if known.is_some_and(|counts| page.is_none() || counts.is_empty()) {
+            diff.counts = known;
+            diff.rows = page.map(|_| Vec::new());
+            return Ok(diff);
         }
-        let (was_active, _) = status::metadata(connection, entity)?.unwrap_or_default();
+        let expected = status::newest_publication_id(connection)?;
         let mut made = |side| match side {
             DiffSide::Version(0) => Ok(None),
             DiffSide::Version(version) => Ok(Some(version_table(entity, version))),
@@ -286,12 +302,11 @@ impl Database {
         let before = made(from)?;
         let after = if from == to { before.clone() } else { made(to)? };
         let transaction = connection.transaction().doing("comparing two versions")?;
-        let (active_version, backup_version) = status::metadata(&transaction, entity)?.unwrap_or_default();
-        if [from, to].contains(&DiffSide::Version(was_active)) && active_version != was_active {
+        let (now_active, _) = status::metadata(&transaction, entity)?.unwrap_or_default();
+        if [from, to].contains(&DiffSide::Version(active_version)) && now_active != active_version {
             // What was live when it began is not any more, and must not be called so.
-            return Err(GreenError::Moved { newest: status::newest_publication_id(&transaction)?, expected: None });
+            return Err(GreenError::Moved { newest: status::newest_publication_id(&transaction)?, expected });
         }
-        let mut diff = EntityDiff { entity, active_version, backup_version, from, to, counts: None, rows: None };
         if let (Some(before), Some(after)) = (&before, &after) {
             diff.counts = Some(compare(&transaction, entity, before, after)?.counts);
             if let Some(page) = page {

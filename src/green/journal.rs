@@ -384,9 +384,11 @@ pub(super) fn count_old(connection: &Connection, keep: u64) -> Result<u64, Green
     connection.query_row(&sql, [keep], |row| row.get(0)).doing("reading the runs")
 }
 
-/// Removes ended runs beyond the newest `keep` with all that was written down of them; publications stay.
+/// Removes ended runs beyond the newest `keep` with all that was written down of them, and quarantined records that are
+/// gone since one of those; publications stay.
 pub(super) fn remove_old(connection: &Connection, keep: u64) -> Result<u64, GreenError> {
     let sql = format!("DELETE FROM sync_runs WHERE id IN ({OLD_RUNS})");
     let removed = connection.execute(&sql, [keep]).doing("removing old runs")?;
+    quarantine::forget_gone(connection)?;
     Ok(removed as u64)
 }

@@ -1,13 +1,13 @@
 //! Which snapshots an earlier run can be replayed from: to publish what it prepared, or to go back to what it published.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::{
     database::Database,
     error::{Doing, GreenError},
     hold,
     journal::{self, GuardsOf},
-    rollback, status,
+    rollback, snapshot, status,
 };
 use crate::{
     entity::Entity,
@@ -29,11 +29,7 @@ fn bodies(
     };
     let Ok(found) = found else { return Ok(found) };
     for (entity, snapshot) in &found {
-        let kept = connection
-            .query_row("SELECT 1 FROM sync_snapshots WHERE id = ?1 AND complete", [snapshot], |_| Ok(()))
-            .optional()
-            .doing("reading the snapshots")?;
-        if kept.is_none() {
+        if snapshot::find(connection, *snapshot)?.is_none() {
             return Ok(Err(format!("cannot be replayed: its snapshot {snapshot} of {entity} is not kept any more")));
         }
     }

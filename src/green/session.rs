@@ -340,8 +340,7 @@ impl Session {
             .call(move |connection| {
                 let cleared = clear_away(connection)
                     .and_then(|()| cleanup::prune(connection, retention))
-                    .and_then(|_| journal::remove_old(connection, retention.runs))
-                    .and_then(|_| quarantine::forget_gone(connection));
+                    .and_then(|_| journal::remove_old(connection, retention.runs));
                 if let Err(error) = cleared {
                     tracing::warn!("clearing away after run {run}: {error}");
                 }

@@ -88,11 +88,15 @@ pub(super) fn newest(
     known.optional().doing("reading the snapshots")
 }
 
-/// A snapshot, as far as it needs to be known before it is read.
-pub(super) fn body(connection: &Connection, snapshot: SnapshotId) -> Result<KnownBody, GreenError> {
+/// A snapshot, as far as it needs to be known before it is read; `None` when it is not kept.
+pub(super) fn find(connection: &Connection, snapshot: SnapshotId) -> Result<Option<KnownBody>, GreenError> {
     let sql = "SELECT * FROM sync_snapshots WHERE id = ?1 AND complete";
-    let found = connection.query_row(sql, [snapshot], known).optional().doing("reading the snapshots")?;
-    found.ok_or(GreenError::NotFound { what: "snapshot", id: snapshot, command: "history" })
+    connection.query_row(sql, [snapshot], known).optional().doing("reading the snapshots")
+}
+
+/// As [`find`], for a snapshot that must be there.
+pub(super) fn body(connection: &Connection, snapshot: SnapshotId) -> Result<KnownBody, GreenError> {
+    find(connection, snapshot)?.ok_or(GreenError::NotFound { what: "snapshot", id: snapshot, command: "history" })
 }
 
 fn known(row: &Row<'_>) -> rusqlite::Result<KnownBody> {
