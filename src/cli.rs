@@ -146,6 +146,7 @@ impl Cli {
     /// Does what was asked for and tells of errors.
     #[must_use]
     pub fn dispatch(self) -> ExitStatus {
+        arm_failpoint();
         let context = Context { output: Output::new(self.settings.json), settings: self.settings };
         let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(runtime) => runtime,
@@ -164,6 +165,21 @@ impl Cli {
             context.output.error(&error);
             error.status()
         })
+    }
+}
+
+/// Arms the failpoint that a drill names, in a program that was built for drills.
+fn arm_failpoint() {
+    #[cfg(feature = "failpoints")]
+    if let Ok(given) = std::env::var(crate::failpoint::VARIABLE) {
+        match given.parse() {
+            Ok(armed) => crate::failpoint::arm(armed),
+            // A drill that arms nothing must not pass for one that went well.
+            Err(error) => {
+                Output::new(false).error(&CliError::Start(std::io::Error::other(error)));
+                std::process::exit(2);
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ pub mod database;
 mod detail;
 mod diff;
 pub mod error;
+mod fail;
 mod hold;
 mod journal;
 mod load;

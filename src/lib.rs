@@ -6,6 +6,7 @@ pub mod clock;
 pub mod console;
 pub mod demo;
 pub mod entity;
+pub mod failpoint;
 pub mod green;
 pub mod guard;
 pub mod ops;

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::{
     database::{BUSY_TIMEOUT, Database},
     error::{Doing, GreenError},
-    journal,
+    fail, journal,
     lock::RunLock,
     schema,
     session::clear_away,
@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     entity::Endpoint,
+    failpoint::Failpoint,
     report::{CleanupReport, SnapshotReport},
 };
 
@@ -135,9 +136,12 @@ impl Database {
         let bytes_before = self.file_status(&connection)?.bytes;
         let leftovers = schema::leftovers(&connection)?;
         clear_away(&mut connection)?;
+        fail::reach(&connection, Failpoint::CleanupCleared)?;
         let snapshots = prune(&mut connection, retention)?;
+        fail::reach(&connection, Failpoint::CleanupPruned)?;
         let runs = journal::remove_old(&connection, retention.runs)?;
         give_space_back(&connection)?;
+        fail::reach(&connection, Failpoint::CleanupVacuumed)?;
         checkpoint(&connection)?;
         let bytes_after = self.file_status(&connection)?.bytes;
         Ok(CleanupReport { dry_run: false, snapshots, leftovers, runs, bytes_before, bytes_after })

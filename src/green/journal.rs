@@ -5,12 +5,13 @@ use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::{
     error::{Doing, GreenError},
-    quarantine,
+    fail, quarantine,
     sql::{Millis, diff_counts, operator, optional_time, optional_word, time, word},
     status,
 };
 use crate::{
     entity::Entity,
+    failpoint::Failpoint,
     report::{
         AttemptReport, Guard, GuardReport, Operator, PublicationId, Replay, RunId, RunOutcome, RunReport, RunSummary,
         StepOutcome, StepReport, Trigger,
@@ -150,7 +151,9 @@ pub(super) fn end(connection: &mut Connection, run: RunId, end: &RunEnd) -> Resu
     write_steps(&transaction, run, &end.steps)?;
     insert_event(&transaction, run, &end.event)?;
     transaction.execute("DELETE FROM sync_events WHERE run_id = ?1 AND passing", [run]).doing(doing)?;
-    transaction.commit().doing(doing)
+    fail::reach(&transaction, Failpoint::EndWritten)?;
+    transaction.commit().doing(doing)?;
+    fail::reach(connection, Failpoint::EndCommitted)
 }
 
 /// Writes down steps as they are now.

@@ -6,11 +6,13 @@ use rusqlite::{Connection, TransactionBehavior, params_from_iter};
 
 use super::{
     error::{Doing, GreenError},
+    fail,
     schema::{self, Place},
     sql::{quoted, quoted_list},
 };
 use crate::{
     entity::{Entity, OnDuplicate, harvest::Batch},
+    failpoint::Failpoint,
     report::RunId,
 };
 
@@ -42,7 +44,9 @@ pub(super) fn insert(
     let doing = "loading rows";
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
     let duplicates = insert_into(&transaction, &|entity| schema::shadow_table(entity, run), batches)?;
+    fail::reach(&transaction, Failpoint::LoadRows)?;
     transaction.commit().doing(doing)?;
+    fail::reach(connection, Failpoint::LoadRowsCommitted)?;
     Ok(duplicates)
 }
 
@@ -85,8 +89,10 @@ pub(super) fn seal(connection: &Connection, entity: Entity, run: RunId) -> Resul
     let name = schema::shadow_table(entity, run);
     let table = entity.table();
     for index in table.indexes.iter().filter(|index| !table.can_collide(index)) {
+        fail::reach(connection, Failpoint::LoadIndex)?;
         schema::create_index(connection, Place::Main, &name, index, &run.to_string(), entity)?;
     }
+    fail::reach(connection, Failpoint::LoadSealed)?;
     schema::count(connection, &name)
 }
 

@@ -6,8 +6,9 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::{
     error::{Doing, GreenError},
-    schema,
+    fail, schema,
 };
+use crate::failpoint::Failpoint;
 
 /// Each migration in its order; `PRAGMA user_version` holds the number of the last one applied.
 const MIGRATIONS: &[&str] =
@@ -44,8 +45,11 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Gr
     let done = usize::try_from(check_version(&transaction, path)?).unwrap_or_default();
     for migration in &MIGRATIONS[done..] {
         transaction.execute_batch(migration).doing(doing)?;
+        fail::reach(&transaction, Failpoint::MigrateApplied)?;
     }
     schema::create_missing(&transaction)?;
     transaction.pragma_update(None, "user_version", known_version()).doing(doing)?;
-    transaction.commit().doing(doing)
+    fail::reach(&transaction, Failpoint::MigrateVersioned)?;
+    transaction.commit().doing(doing)?;
+    fail::reach(connection, Failpoint::MigrateCommitted)
 }

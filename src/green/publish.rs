@@ -5,13 +5,14 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{
     error::{Doing, GreenError},
-    hold, journal,
+    fail, hold, journal,
     schema::{self, version_table},
     sql::Millis,
     status::{self, Origin},
 };
 use crate::{
     entity::{Entity, MAPPING_VERSION},
+    failpoint::Failpoint,
     report::{
         DiffCounts, GuardReport, HoldReport, Operator, PublicationId, PublicationKind, PublicationReport, RunId,
         RunOutcome, SnapshotId, StepOutcome, StepReport, SwitchReport,
@@ -94,17 +95,20 @@ pub(super) fn publish(
     let doing = "publishing";
     let at = order.at;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
+    fail::reach(&transaction, Failpoint::PublishLocked)?;
     // Waiting for the write lock may have taken a while.
     if cancelled() {
         return Err(GreenError::Cancelled);
     }
     check_may_publish(&transaction, run, &order.hold)?;
+    fail::reach(&transaction, Failpoint::PublishChecked)?;
     // The process may be gone the moment after: what the steps became is part of the publish.
     journal::write_steps(&transaction, run, &order.steps)?;
     let made = Made { kind: order.kind, run: Some(run), undoes: None, replay_of: order.replay_of };
     let mut report = insert_publication(&transaction, made, &order.operator, at)?;
     journal::write_guards(&transaction, journal::GuardsOf::Publication(report.id), &order.accepted)?;
     report.accepted.clone_from(&order.accepted);
+    fail::reach(&transaction, Failpoint::PublishRecorded)?;
     let origin = Origin { run: Some(run), snapshot: None, mapping: Some(MAPPING_VERSION), made_at: Some(at) };
     let mut switches = Vec::new();
     for new in &order.prepared {
@@ -117,10 +121,14 @@ pub(super) fn publish(
         let table = version_table(entity, target);
         if schema::exists(&transaction, &table)? {
             schema::rename(&transaction, &table, &schema::trash_table(entity, run))?;
+            fail::reach(&transaction, Failpoint::PublishPutAside)?;
         }
         schema::rename(&transaction, &schema::shadow_table(entity, run), &table)?;
+        fail::reach(&transaction, Failpoint::PublishRenamed)?;
         schema::point_view(&transaction, entity, target)?;
+        fail::reach(&transaction, Failpoint::PublishViewed)?;
         status::write_metadata(&transaction, entity, target, active, at)?;
+        fail::reach(&transaction, Failpoint::PublishMetadata)?;
         let switch = SwitchReport {
             entity,
             from_version: active,
@@ -139,6 +147,7 @@ pub(super) fn publish(
             )
             .doing(doing)?;
         switches.push(switch);
+        fail::reach(&transaction, Failpoint::PublishSwitched)?;
     }
     let hold_released = match &order.hold {
         HoldRule::Release(_) => hold::release(&transaction, &order.operator, at)?,
@@ -154,7 +163,9 @@ pub(super) fn publish(
             params![run, RunOutcome::Published.word(), Millis(at), report.id, order.left_behind],
         )
         .doing(doing)?;
+    fail::reach(&transaction, Failpoint::PublishWritten)?;
     transaction.commit().doing(doing)?;
+    fail::reach(connection, Failpoint::PublishCommitted)?;
     Ok(Publication { report, switches, hold_released })
 }
 

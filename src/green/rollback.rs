@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use super::{
     database::{Database, durable},
     error::{Doing, GreenError},
-    hold,
+    fail, hold,
     publish::{Made, check_newest, insert_publication, insert_switch},
     references,
     schema::{self, version_table},
@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     entity::Entity,
+    failpoint::Failpoint,
     report::{
         CrossingReport, HoldEffect, Operator, PublicationId, PublicationKind, PublicationReport, RollbackPlan,
         RollbackReport, RollbackTarget, SwitchReport, Version,
@@ -240,6 +241,7 @@ impl Database {
             check_newest(&transaction, Some(planned.newest))?;
             let Planned { publication: undone, switches: entities, hold: effect, .. } =
                 plan(&transaction, &planned.target)?;
+            fail::reach(&transaction, Failpoint::RollbackChecked)?;
             let undoes = undone.as_ref().map(|publication| publication.id);
             let run = undone.and_then(|publication| publication.run);
             let made = Made { kind: PublicationKind::Rollback, run, undoes, replay_of: None };
@@ -249,6 +251,7 @@ impl Database {
                 schema::point_view(&transaction, switch.entity, switch.to_version)?;
                 status::write_metadata(&transaction, switch.entity, switch.to_version, switch.from_version, at)?;
                 insert_switch(&transaction, publication.id, switch, live.active_origin, live.backup_origin)?;
+                fail::reach(&transaction, Failpoint::RollbackSwitched)?;
             }
             let hold_effect = match effect {
                 HoldEffect::Set if !options.set_hold => HoldEffect::Kept,
@@ -263,7 +266,9 @@ impl Database {
                 HoldEffect::Kept => {}
             }
             let hold = hold::in_force(&transaction)?;
+            fail::reach(&transaction, Failpoint::RollbackWritten)?;
             transaction.commit().doing(doing)?;
+            fail::reach(connection, Failpoint::RollbackCommitted)?;
             let crossing = planned.crossing.clone();
             Ok(RollbackReport { publication, entities, crossing, hold_effect, hold, duration_ms: 0 })
         })?;

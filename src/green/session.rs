@@ -11,7 +11,7 @@ use super::{
     database::{Database, durable},
     diff::{self, Comparison},
     error::{Doing, GreenError},
-    hold,
+    fail, hold,
     journal::{self, JournalEntry, RunEnd, RunStart},
     load,
     lock::RunLock,
@@ -28,6 +28,7 @@ use crate::{
         Endpoint, Entity, Relation,
         harvest::{Batch, NotedValue, Quarantined},
     },
+    failpoint::Failpoint,
     report::{HoldReport, Operator, PublicationId, RunId, SnapshotId, Version},
 };
 
@@ -81,12 +82,16 @@ impl Session {
         let (lock, writer) = blocking.await.unwrap_or(Err(GreenError::WriterGone))?;
         let begun = writer.call(move |connection| {
             let dead = journal::interrupt_dead(connection, start.at)?;
+            fail::reach(connection, Failpoint::RecoverMarked)?;
             clear_away(connection)?;
+            fail::reach(connection, Failpoint::BeginCleared)?;
             let doing = "recording the start of a run";
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
             let live = status::live_with_rows(&transaction)?;
             let (run, base) = journal::begin(&transaction, &start)?;
+            fail::reach(&transaction, Failpoint::BeginRecorded)?;
             transaction.commit().doing(doing)?;
+            fail::reach(connection, Failpoint::BeginCommitted)?;
             Ok((run, base, Begun { live, dead }))
         });
         let (run, base, begun) = begun.await?;
@@ -222,7 +227,8 @@ impl Session {
         let open = move |connection: &mut Connection| {
             entities.into_iter().try_for_each(|entity| {
                 let name = schema::shadow_table(entity, run);
-                load::open(connection, Place::Main, &name, entity, &run.to_string())
+                load::open(connection, Place::Main, &name, entity, &run.to_string())?;
+                fail::reach(connection, Failpoint::LoadOpened)
             })
         };
         self.writer.call(open).await
@@ -339,16 +345,20 @@ impl Session {
         self.writer
             .call(move |connection| {
                 let cleared = clear_away(connection)
+                    .and_then(|()| fail::reach(connection, Failpoint::EndCleared))
                     .and_then(|()| cleanup::prune(connection, retention))
+                    .and_then(|pruned| fail::reach(connection, Failpoint::EndPruned).map(|()| pruned))
                     .and_then(|_| journal::remove_old(connection, retention.runs));
                 if let Err(error) = cleared {
                     tracing::warn!("clearing away after run {run}: {error}");
                 }
                 journal::end(connection, run, &end)?;
-                cleanup::checkpoint(connection).or_else(|error| match error {
+                let truncated = cleanup::checkpoint(connection).or_else(|error| match error {
                     GreenError::Busy { .. } => Ok(false),
                     other => Err(other),
-                })
+                })?;
+                fail::reach(connection, Failpoint::EndCheckpointed)?;
+                Ok(truncated)
             })
             .await
     }

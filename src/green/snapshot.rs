@@ -9,12 +9,14 @@ use serde_json::value::RawValue;
 use super::{
     database::Database,
     error::{Doing, GreenError},
+    fail,
     schema::json_table,
     sql::{Millis, quoted, time, word},
 };
 use crate::{
     blue::{BodySummary, Envelope, Validators},
     entity::Endpoint,
+    failpoint::Failpoint,
     report::{RunId, SnapshotId, SnapshotReport},
 };
 
@@ -127,7 +129,9 @@ pub(super) fn append(
     let doing = "staging a body";
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
     let staging = write_part(&transaction, staging, part, at)?;
+    fail::reach(&transaction, Failpoint::StagePart)?;
     transaction.commit().doing(doing)?;
+    fail::reach(connection, Failpoint::StagePartCommitted)?;
     Ok(staging)
 }
 
@@ -204,7 +208,9 @@ pub(super) fn finish(
         )
         .doing(doing)?;
     seen(&transaction, staged.snapshot, at)?;
+    fail::reach(&transaction, Failpoint::StageBody)?;
     transaction.commit().doing(doing)?;
+    fail::reach(connection, Failpoint::StageCommitted)?;
     Ok(staged)
 }
 
