@@ -8,6 +8,7 @@ mod log_pane;
 pub mod message;
 pub mod model;
 mod overlay;
+mod sentence;
 pub mod terminal;
 pub mod theme;
 pub mod update;

@@ -50,6 +50,7 @@ pub(super) async fn show(operations: Operations, verbose: u8, demo: bool) -> Res
         theme: theme(|name| env::var(name).ok()),
         database: operations.database_path().display().to_string(),
         source: operations.source(),
+        operator: operations.operator().clone(),
         demo,
         key_guard: KEY_GUARD,
     };

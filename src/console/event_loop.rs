@@ -21,7 +21,7 @@ use super::{
     model::{Model, ModelOptions},
     update, view,
 };
-use crate::ops::Operations;
+use crate::{ops::Operations, sync::Observed};
 
 /// Shortest time between two frames that no key asked for.
 const FRAME_INTERVAL: Duration = Duration::from_millis(250);
@@ -88,7 +88,7 @@ impl Console {
         if let Ok(size) = terminal.size() {
             self.model.size = size;
         }
-        let mut pending = update::opening(&self.model);
+        let mut pending = update::opening(&mut self.model);
         let mut next_frame = Instant::now();
         let mut urgent = true;
         loop {
@@ -125,8 +125,9 @@ impl Console {
                     let mut next = Some(message);
                     while let Some(message) = next {
                         // Answers are shown at once; the progress of a run can wait for its frame.
-                        urgent |= !matches!(message, Message::Event(_));
+                        let can_wait = matches!(message, Message::Event(_) | Message::Observed(Observed::Event(_)));
                         pending.extend(self.take(message));
+                        urgent |= !can_wait && self.model.dirty;
                         next = self.messages.try_recv().ok();
                     }
                 }
@@ -150,10 +151,7 @@ impl Console {
 
     /// Waits for the end of our run, or of a rollback or cleanup, without a screen.
     pub async fn bring_to_end(&mut self) {
-        if self.model.is_busy() {
-            tracing::warn!("the terminal is gone; what was begun goes on to its end");
-        }
-        while self.model.is_busy() {
+        while self.model.own_run != super::model::OwnRun::None || self.model.in_flight.is_some() {
             let Some(message) = self.messages.recv().await else { return };
             drop(self.take(message));
         }

@@ -1,5 +1,7 @@
 //! Does what the console asks for, in tasks of their own, and sends the answers back as messages.
 
+mod others;
+
 use std::{
     fs::File,
     io::{self, BufWriter},
@@ -62,6 +64,12 @@ impl Executor {
                 self.run(async move |events, cancel| operations.replay(*options, events, cancel).await);
             }
             Effect::Cancel => self.cancel.cancel(),
+            Effect::Watch => drop(tokio::spawn(others::watch(operations, self.messages.clone()))),
+            Effect::CatchUp => self.spawn(async move { Message::Untold(others::catch_up(&operations).await) }),
+            Effect::Recover => drop(tokio::spawn(async move { others::recover(&operations).await })),
+            Effect::CancelOther { run, force } => self.spawn(async move {
+                Message::CancelAnswered(run, said(operations.cancel_run(run, force).await.map(Box::new)))
+            }),
             Effect::PlanPublish(run) => self
                 .spawn(async move { Message::PublishPlanned(said(operations.plan_publish(run).await.map(Box::new))) }),
             Effect::PlanRollback(target) => {

@@ -99,14 +99,30 @@ impl Operations {
     /// [`GreenError::Locked`] when a cleanup is at work, which ends by itself; [`GreenError::CannotEnd`] when force does not
     /// reach the owner; when the database cannot be written.
     pub async fn cancel(&self, force: bool) -> Result<CancelReport, OperationError> {
+        self.end_run(None, force).await
+    }
+
+    /// The same for the run `run` and no other: once that has ended, nothing is done.
+    ///
+    /// # Errors
+    /// As [`Operations::cancel`], and when there is no such run.
+    pub async fn cancel_run(&self, run: RunId, force: bool) -> Result<CancelReport, OperationError> {
+        self.end_run(Some(run), force).await
+    }
+
+    async fn end_run(&self, only: Option<RunId>, force: bool) -> Result<CancelReport, OperationError> {
         let mut known = match self.holder() {
             Holder::Known(owner) => Some((Pulse::of(&owner), owner)),
             Holder::Unknown => None,
             Holder::Nobody => {
                 let dead = self.recover().await?;
-                return self.cancelled(dead.into_iter().max(), false).await;
+                return self.cancelled(only.or_else(|| dead.into_iter().max()), false).await;
             }
         };
+        let is_another = |owner: &Owner| only.is_some() && owner.run.is_some() && owner.run != only;
+        if known.as_ref().is_some_and(|(_, owner)| is_another(owner)) {
+            return self.cancelled(only, false).await;
+        }
         if let Some((_, owner)) = &known
             && owner.work != Work::Run
             && !force
@@ -114,12 +130,12 @@ impl Operations {
             return Err(self.with_owner(GreenError::Locked { owner: Some(Box::new(owner.report(None))) }).await.into());
         }
         let (operator, now) = (self.operator.clone(), self.clock.now());
-        let asked = match self.blocking(move |database| database.ask_to_end(&operator, now)).await {
+        let asked = match self.blocking(move |database| database.ask_to_end(only, &operator, now)).await {
             // Who stopped in the middle of a transaction is ended without being asked.
             Err(OperationError::Green(GreenError::Busy { .. } | GreenError::BusyOwner { .. })) if force => None,
             asked => asked?,
         };
-        let run = asked.or_else(|| known.as_ref()?.1.run);
+        let run = only.or(asked).or_else(|| known.as_ref()?.1.run);
         loop {
             match self.holder() {
                 Holder::Nobody => break,

@@ -113,6 +113,7 @@ impl Desk {
             theme: Theme::DEFAULT,
             database: rig.path.display().to_string(),
             source: rig.operations.source(),
+            operator: rig.operations.operator().clone(),
             demo: false,
             key_guard: Duration::ZERO,
         };

@@ -47,6 +47,7 @@ impl Scene {
             theme,
             database: "/data/green.db".into(),
             source: Some("https://blue.example.com/".into()),
+            operator: operator(),
             demo: false,
             key_guard: Duration::from_millis(300),
         };
