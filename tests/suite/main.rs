@@ -13,6 +13,7 @@ mod commands_guards;
 mod commands_ways;
 mod console;
 mod console_operations;
+mod console_others;
 mod contract;
 mod data;
 mod desk;

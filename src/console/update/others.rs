@@ -59,9 +59,12 @@ pub(super) fn take_status(model: &mut Model, status: Box<StatusReport>) {
     {
         published(model, &status);
     }
-    // Who watches knows it from the run itself.
-    if model.watched != Watched::Yes {
+    // What is known of a run from its events is newer than this.
+    let from_events = model.watched == Watched::Yes && model.going().is_some_and(|run| !model.is_own(run));
+    if !from_events {
+        let shown = model.run.as_ref().map(|run| run.run);
         let running = status.running.as_ref().filter(|run| run.operator != model.operator);
+        let running = running.filter(|run| model.watched != Watched::Yes || shown.is_none_or(|shown| shown < run.id));
         model.other = running.map(OtherRun::recorded);
     }
     model.status = Some(*status);
