@@ -141,7 +141,7 @@ async fn a_rollback_during_another_consoles_run_says_what_becomes_of_that() {
         other.until_shows(title).await;
     }
     other.key('H');
-    other.until_shows("So will run 3 of ana@box, which goes on now.").await;
+    other.until_shows("will run 3 of ana@box, which goes on now.").await;
     other.press(KeyCode::Esc);
     other.key('r');
     other.until_shows("The run that goes on, run 3 of ana@box, will then not publish.").await;
@@ -194,7 +194,7 @@ async fn a_process_that_stops_is_told_and_can_be_ended() {
     rig.publish().await;
     let lock = stopped_run(&rig, 2, &ben());
     let mut desk = Desk::open(&rig);
-    desk.until_shows("run 2 of ben@box does not answer; x ends it by force, silent since").await;
+    desk.until_shows("run 2 of ben@box does not answer; x ends it by force (since").await;
     desk.key('x');
     let screen = desk.until_shows("End the process of run 2 of ben@box").await;
     assert!(screen.contains("process 12 on this host") && screen.contains("It does not answer since"), "{screen}");

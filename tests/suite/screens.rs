@@ -229,7 +229,7 @@ pub(crate) fn detail() -> EntityDetail {
     }
 }
 
-fn started() -> RunEvent {
+pub(crate) fn started() -> RunEvent {
     let before = Entity::ALL.map(|entity| EntityBefore {
         entity,
         active_version: 1,

@@ -74,15 +74,17 @@ pub(super) fn take_status(model: &mut Model, status: Box<StatusReport>) {
 /// Something was published since the state was read before.
 fn published(model: &mut Model, status: &StatusReport) {
     let Some(publication) = status.publication.as_ref().filter(|one| one.operator != model.operator) else { return };
+    // What a rollback made names the run that it took back.
+    let took_back = publication.kind == PublicationKind::Rollback && publication.replay_of.is_none();
     // Where a run that ended had brought things is not where they are now.
     if let Some(run) = &model.run
         && run.outcome.is_some()
-        && publication.run != Some(run.run)
+        && (took_back || publication.run != Some(run.run))
     {
         model.run = None;
     }
     model.restored.clear();
-    if publication.kind == PublicationKind::Rollback && publication.run.is_none() {
+    if took_back {
         let what = publication.undoes.map_or_else(|| "some entities".to_owned(), |id| format!("publication {id}"));
         let who = text::clean(&publication.operator.to_string()).into_owned();
         model.say(Tone::Plain, format!("{who} took {what} back"));

@@ -31,7 +31,7 @@ pub(super) fn line(model: &Model, run: &RunState, width: u16) -> Line<'static> {
     {
         spans.push(Span::styled("does not answer", theme.bad()));
         spans.push(Span::styled(remedy(model, other), theme.warning()));
-        spans.push(Span::raw(format!(", silent since {} UTC", cell::clock(since))));
+        spans.push(Span::raw(format!(" (since {})", cell::clock(since))));
         return Line::from(spans);
     }
     let bar: u8 = if width < 100 { 10 } else { 20 };
@@ -64,8 +64,8 @@ pub(super) fn line(model: &Model, run: &RunState, width: u16) -> Line<'static> {
 fn remedy(model: &Model, other: &OtherRun) -> String {
     match (model.is_here(&other.operator), other.asked) {
         (true, _) => "; x ends it by force".to_owned(),
-        (false, false) => "; x keeps it from publishing".to_owned(),
-        (false, true) => "; end it there: greenroom cancel --force".to_owned(),
+        (false, false) => "; x bars its publish".to_owned(),
+        (false, true) => "; greenroom cancel --force there".to_owned(),
     }
 }
 

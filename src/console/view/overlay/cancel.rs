@@ -43,7 +43,7 @@ pub(super) fn content(model: &Model, question: &CancelQuestion, width: usize) ->
     let what = if *force {
         "Its process is ended at once (SIGKILL), unless it answers by then; what it left is cleared away."
     } else if !model.is_here(operator) && other.is_some_and(|other| other.silent_since.is_some()) {
-        "Asked to end, it can not publish should it wake. Only `greenroom cancel --force` on its host ends its process."
+        "Asked to end, it cannot publish should it wake. Only `greenroom cancel --force` on its host ends its process."
     } else {
         "It is asked to end, which it does at once, and it says who asked."
     };
