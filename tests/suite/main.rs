@@ -20,6 +20,7 @@ mod diff;
 mod events;
 mod failures;
 mod fake_blue;
+mod fault_matrix;
 mod going_back;
 mod guards;
 mod invariants;

@@ -83,7 +83,11 @@ impl Rig {
 
     /// The same with another patience.
     pub(crate) async fn tuned(data: &Data, tune: impl FnOnce(&mut SourceConfig)) -> Self {
-        let blue = FakeBlue::start(data).await;
+        Self::mirroring(FakeBlue::start(data).await, tune)
+    }
+
+    /// A new database, mirroring this source.
+    pub(crate) fn mirroring(blue: FakeBlue, tune: impl FnOnce(&mut SourceConfig)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("green.db");
         let mut source = SourceConfig::new(blue.base());
