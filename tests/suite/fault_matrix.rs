@@ -8,17 +8,22 @@
 //! - **always**: every attempt at that endpoint, while the eight others answer well. Where the source cannot be reached at all,
 //!   every call of the run.
 //!
-//! `bodies`, `fields` and `thin` have the faults of data. Their bodies can be read, so there is no second attempt within a
-//! run, and the places are runs:
+//! `bodies` and `fields` have the faults of data, `data_faults` tries them on a `crowd` of good records. Their bodies can be
+//! read, so there is no second attempt within a run, and the places are runs:
 //!
 //! - **first**: the first run of a new database, in which guards have nothing to compare with.
 //! - **middle**: one run between two healthy ones.
-//! - **always**: three runs one after the other, on top of a healthy one.
+//! - **always**: three runs one after the other, on top of a healthy one. What is published the first time is unchanged the
+//!   other times, what is held is held again.
 //!
 //! A case tells the whole of what became of its run and of everything that visitors and operators can see, that its fault
 //! was in fact injected, and that the next run with a healthy source does well.
 
+mod bodies;
 mod calls;
+mod crowd;
+mod data_faults;
+mod fields;
 
 use std::collections::BTreeMap;
 
