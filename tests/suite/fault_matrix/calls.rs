@@ -122,6 +122,7 @@ fn statuses(other: &FakeBlue) -> Vec<Row> {
         row("429, come again in 1 s", Fault::retry_after_seconds(429, 1), [AGAIN, AGAIN, GIVEN_UP], "HTTP status 429")
             .asking(1000),
         row("408", Fault::status(408), [AGAIN, AGAIN, GIVEN_UP], "HTTP status 408"),
+        row("425", Fault::status(425), [AGAIN, AGAIN, GIVEN_UP], "HTTP status 425"),
         row("401", Fault::status(401), [AT_ONCE, AT_ONCE, AT_ONCE], "HTTP status 401"),
         row("403", Fault::status(403), [AT_ONCE, AT_ONCE, AT_ONCE], "HTTP status 403"),
         row("404", Fault::status(404), [AT_ONCE, AT_ONCE, AT_ONCE], "HTTP status 404"),
@@ -410,7 +411,7 @@ async fn answers_that_are_not_200() {
     let other = FakeBlue::start(&Data::marked(9)).await;
     let tally = try_all(statuses(&other)).await;
     assert!(other.requests().is_empty(), "another host was asked");
-    tally.tell("answers that are not 200", Tally { faults: 16, cases: 48, injected: 64 });
+    tally.tell("answers that are not 200", Tally { faults: 17, cases: 51, injected: 69 });
 }
 
 #[tokio::test]
