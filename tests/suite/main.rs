@@ -24,6 +24,7 @@ mod fault_matrix;
 mod going_back;
 mod guards;
 mod invariants;
+mod limits;
 mod lock;
 mod model;
 mod others;
