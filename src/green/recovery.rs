@@ -9,7 +9,7 @@ use super::{
     fail, journal,
     lock::{self, Holder, RunLock},
     reserve, schema,
-    session::clear_away,
+    session::{clear_away, clear_away_when_full},
     sql::Millis,
 };
 use crate::{
@@ -28,34 +28,44 @@ pub(super) fn recover(
     connection: &mut Connection,
     at: Timestamp,
 ) -> Result<Vec<RunId>, GreenError> {
-    // On a full disk this is the space for what follows.
-    reserve::release_left(database);
-    let dead = journal::interrupt_dead(connection, at)?;
+    let dead = reserve::with_room(database, || journal::interrupt_dead(connection, at))?;
     fail::reach(connection, Failpoint::RecoverMarked)?;
-    clear_away(connection)?;
+    if let Err(error) = clear_away(connection) {
+        if !error.is_lack_of_space() {
+            return Err(error);
+        }
+        // What is to be cleared away takes the very space that this needs.
+        clear_away_when_full(database, connection)?;
+    }
     Ok(dead)
 }
 
 impl Database {
-    /// Marks runs whose process died as interrupted and clears away what they left. Does nothing while another process is at
-    /// work, and writes nothing when there is nothing to do.
+    /// The right to clear away what dead runs left, when they left something and nobody is at work; see
+    /// [`Database::recover`]. Writes nothing.
+    ///
+    /// # Errors
+    /// When the database cannot be read or the lock file cannot be used.
+    pub fn lock_for_recovery(&self, operator: &Operator, at: Timestamp) -> Result<Option<RunLock>, GreenError> {
+        let reader = self.reader()?;
+        if journal::unfinished(&reader)?.is_none() && schema::leftovers(&reader)?.is_empty() {
+            return Ok(None);
+        }
+        match RunLock::acquire(self, Work::Recovery, operator, at) {
+            Ok(lock) => Ok(Some(lock)),
+            Err(GreenError::Locked { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Marks runs whose process died as interrupted and clears away what they left, but for their complete snapshots.
     ///
     /// # Returns
     /// The runs that were marked.
     ///
     /// # Errors
-    /// When the database cannot be read or written.
-    pub fn recover(&self, operator: &Operator, at: Timestamp) -> Result<Vec<RunId>, GreenError> {
-        let reader = self.reader()?;
-        if journal::unfinished(&reader)?.is_none() && schema::leftovers(&reader)?.is_empty() {
-            return Ok(Vec::new());
-        }
-        drop(reader);
-        let _lock = match RunLock::acquire(self, Work::Recovery, operator, at) {
-            Ok(lock) => lock,
-            Err(GreenError::Locked { .. }) => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
+    /// When the database cannot be written.
+    pub fn recover(&self, _lock: &RunLock, at: Timestamp) -> Result<Vec<RunId>, GreenError> {
         recover(self, &mut self.writer()?, at)
     }
 
@@ -78,18 +88,18 @@ impl Database {
         if only.is_some_and(|only| only != run.id) {
             return Ok(None);
         }
-        let asked = connection
-            .query_row(
+        let ask = || {
+            let asked = connection.query_row(
                 // The first who asks is named.
                 "UPDATE sync_runs SET cancel_user = coalesce(cancel_user, ?2), cancel_host = coalesce(cancel_host, ?3), \
                  cancel_pid = coalesce(cancel_pid, ?4), cancel_at = coalesce(cancel_at, ?5) \
                  WHERE id = ?1 AND outcome IS NULL RETURNING id",
                 params![run.id, operator.user, operator.host, operator.pid, Millis(at)],
                 |row| row.get(0),
-            )
-            .optional()
-            .doing(doing)?;
-        Ok(asked)
+            );
+            asked.optional().doing(doing)
+        };
+        reserve::with_room(self, ask)
     }
 
     /// Ends the process that has the run lock, at once, unless it is not the one of `beat` any more.
