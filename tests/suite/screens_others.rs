@@ -106,7 +106,7 @@ fn another_run_goes_on() {
     let plain = Theme { color: false, ascii: true };
     insta::assert_snapshot!("other_80_ascii", watching(plain, AT_80, ben("gate")).picture());
     let mut scene = watching(Theme::DEFAULT, MINIMUM, ben("a-host-with-a-very-long-name.example.com"));
-    assert!(scene.picture().contains("run 7 of ben@a-host-wit…"), "{}", scene.picture());
+    assert!(scene.picture().contains("run 7 of ben@a-ho…"), "{}", scene.picture());
     scene.see_event(7, RunEvent::CancelAsked { by: operator() });
     assert!(scene.picture().contains(" cancelling"), "{}", scene.picture());
     assert_eq!(scene.asks_by(KeyCode::Char('x')), []);

@@ -22,7 +22,7 @@ pub(super) fn line(model: &Model, run: &RunState, width: u16) -> Line<'static> {
     let theme = model.theme;
     let other = model.other.as_ref().filter(|other| other.run == run.run);
     let name = match other {
-        Some(other) => fit(&other.name(), usize::from(width) * 2 / 5, theme),
+        Some(other) => fit(&other.name(), usize::from(width) * 3 / 10, theme),
         None => format!("run {}", run.run),
     };
     let mut spans = vec![Span::styled(format!(" {name} "), theme.strong())];
