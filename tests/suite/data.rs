@@ -405,3 +405,10 @@ pub(crate) fn generation_of(entity: Entity) -> &'static str {
         Entity::MediaTagsJunction => "tagId",
     }
 }
+
+/// Number of rows, least and greatest generation in `source`, a view or table of `entity` with rows of [`Data::marked`].
+pub(crate) fn generations(entity: Entity, source: &str) -> String {
+    let column = generation_of(entity);
+    let generation = format!("CAST(substr({column}, instr({column}, '@') + 1) AS INTEGER)");
+    format!("SELECT count(*), min({generation}), max({generation}) FROM {source}")
+}

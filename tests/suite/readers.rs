@@ -16,7 +16,7 @@ use greenroom::{
 use rusqlite::{CachedStatement, Connection, OpenFlags};
 
 use crate::{
-    data::{Data, generation_of},
+    data::{Data, generations},
     support::{NO_HOLD, Rig},
 };
 
@@ -68,11 +68,8 @@ impl Drop for Alarm {
     }
 }
 
-/// Number of rows, least and greatest generation of a view.
 fn select(entity: Entity) -> String {
-    let column = generation_of(entity);
-    let generation = format!("CAST(substr({column}, instr({column}, '@') + 1) AS INTEGER)");
-    format!("SELECT count(*), min({generation}), max({generation}) FROM {entity}_current")
+    generations(entity, &format!("{entity}_current"))
 }
 
 fn read(statement: &mut rusqlite::Statement<'_>) -> (u64, u64, u64) {

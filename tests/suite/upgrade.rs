@@ -8,7 +8,7 @@ use greenroom::{
 use crate::{data::Data, support::Rig};
 
 /// Takes a database back to the bookkeeping of its first version, as if no later greenroom had seen it.
-const TO_VERSION_1: &str = "
+pub(crate) const TO_VERSION_1: &str = "
     DROP TABLE sync_guards; DROP TABLE sync_publication_guards; DROP TABLE sync_holds; DROP TABLE sync_same_rows;
     DROP TABLE sync_quarantine_records;
     ALTER TABLE sync_runs DROP COLUMN scope; ALTER TABLE sync_runs DROP COLUMN dry_run;

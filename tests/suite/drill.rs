@@ -1,0 +1,9 @@
+//! Drills: the real program is killed, stopped, and made to run out of space, and what it leaves is looked at.
+//!
+//! `place` is a database with a source and the program on both, `state` what a database holds and that it is sound. Each drill
+//! counts what it did and fails when that was not enough. CONTRIBUTING.md says how to make them longer.
+
+mod kinds;
+mod kills;
+mod place;
+mod state;

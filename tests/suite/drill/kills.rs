@@ -1,0 +1,277 @@
+//! `kill -9` at any moment of anything that writes.
+//!
+//! `GREENROOM_DRILL_KILLS` sets how many there are at least, `GREENROOM_DRILL_SEED` makes the moments others.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+use tokio::runtime::Handle;
+
+use super::{
+    kinds::{self, Kind, Sent},
+    place::{Ended, Place, Started},
+    state::{Look, Phase, number, reader},
+};
+use crate::{invariants, support::setting};
+
+/// Kills of a process that had not ended by itself, at least.
+const KILLS: u64 = 300;
+
+/// Databases that are worked on at the same time.
+const WORKERS: u64 = 3;
+
+/// Kills between two syncs that must put everything right.
+const BURST: usize = 5;
+
+/// What is done by turns; half of it are syncs and replays, which have most phases.
+const TURNS: [Kind; 8] = [
+    Kind::Sync,
+    Kind::Rollback,
+    Kind::Publish,
+    Kind::FirstStart,
+    Kind::Sync,
+    Kind::Cleanup,
+    Kind::GoBack,
+    Kind::Upgrade,
+];
+
+/// What was done, counted.
+#[derive(Debug, Default)]
+struct Tally {
+    kills: BTreeMap<(Kind, Phase), u64>,
+    /// Processes that had ended before they were killed.
+    too_late: u64,
+    /// Publishes and rollbacks that were told of before the kill, and are there.
+    acknowledged: u64,
+    recovered: u64,
+}
+
+/// Kills one process after another over a database of its own.
+struct Worker {
+    place: Place,
+    random: fastrand::Rng,
+    sent: Sent,
+    /// A database that the first version left.
+    old: PathBuf,
+    /// How long each takes when it is left alone.
+    durations: BTreeMap<Kind, Duration>,
+    /// Lines that a sync prints.
+    lines: usize,
+    others: u32,
+    tally: Tally,
+}
+
+impl Worker {
+    fn new(seed: u64, runtime: &Handle) -> Self {
+        let place = Place::new(runtime);
+        let old = place.beside("old.db");
+        let mut sent = Sent::default();
+        for _ in 0..3 {
+            sent.renew(&place);
+            place.call(&["sync"]);
+        }
+        kinds::age(&place, &old);
+        let (random, tally) = (fastrand::Rng::with_seed(seed), Tally::default());
+        Self { place, random, sent, old, durations: BTreeMap::new(), lines: 0, others: 0, tally }
+    }
+
+    /// The database that `kind` is about.
+    fn path(&mut self, kind: Kind) -> PathBuf {
+        if !kind.is_on_another() {
+            return self.place.path.clone();
+        }
+        self.others += 1;
+        let path = self.place.beside(&format!("other{}.db", self.others));
+        if kind == Kind::Upgrade {
+            std::fs::copy(&self.old, &path).unwrap();
+        }
+        path
+    }
+
+    /// Kills `kind` a few times, and lets a sync put things right.
+    fn burst(&mut self, kind: Kind, killed: &AtomicU64) {
+        let mut path = self.path(kind);
+        let mut looks = Vec::new();
+        let mut kills = 0;
+        for _ in 0..BURST * 3 {
+            looks.push(self.strike(kind, &path, killed, &mut kills));
+            if kills >= BURST {
+                break;
+            }
+            // What was begun once may be gone on with, or not.
+            if kind == Kind::Upgrade || (kind == Kind::FirstStart && self.random.bool()) {
+                self.recover(&path, &looks);
+                looks.clear();
+                path = self.path(kind);
+            }
+        }
+        self.recover(&path, &looks);
+    }
+
+    /// Does `kind` once and kills it, unless nobody knows yet how long it takes.
+    fn strike(&mut self, kind: Kind, path: &Path, killed: &AtomicU64, kills: &mut usize) -> Look {
+        let found = Look::at(path);
+        let plan = self.sent.prepare(kind, &self.place, &mut self.random, &found);
+        let before = Look::at(path);
+        let arguments: Vec<_> = plan.arguments.iter().map(String::as_str).collect();
+        let started = self.place.start_on(path, &arguments, None);
+        let ended = match self.durations.get(&kind).copied() {
+            None => self.measure(kind, started),
+            Some(took) => self.kill(kind, started, took),
+        };
+        let after = Look::at(path);
+        let is_killed = ended.died_by(Signal::KILL);
+        let is_done = after.state.publication != before.state.publication;
+        if let Some((live, backup)) = plan.after.filter(|_| is_done) {
+            let publication = before.state.publication.map_or(1, |newest| newest + 1);
+            let state = (after.state.publication, after.state.live, after.state.backup);
+            assert_eq!(state, (Some(publication), live, backup), "{kind} of {before:?}: {ended:?}");
+        } else {
+            assert_eq!(after.state, before.state, "{kind}: {ended:?}");
+        }
+        if ended.acknowledged() && plan.after.is_some() {
+            assert!(is_done, "{kind} told of a publication that is not there: {ended:?}");
+            self.tally.acknowledged += u64::from(is_killed);
+        }
+        after.keeps_snapshots_of(&before);
+        if is_killed {
+            *kills += 1;
+            killed.fetch_add(1, Ordering::Relaxed);
+            *self.tally.kills.entry((kind, kinds::phase(kind, path, &before, &after))).or_default() += 1;
+        } else {
+            assert_eq!(ended.status.code(), Some(0), "{kind}: {ended:?}");
+            assert!(is_done || plan.after.is_none(), "{kind} did nothing: {ended:?}");
+            self.tally.too_late += 1;
+        }
+        after
+    }
+
+    fn measure(&mut self, kind: Kind, mut started: Started) -> Ended {
+        let mut first_line = None;
+        let begun = Instant::now();
+        while started.line(begun + Duration::from_mins(2)).is_ok() {
+            first_line.get_or_insert_with(|| begun.elapsed());
+        }
+        let ended = started.end();
+        // All that is new in a first start is over when its run begins.
+        let took = if kind == Kind::FirstStart { first_line.unwrap() } else { ended.took };
+        self.durations.insert(kind, took);
+        if kind == Kind::Sync {
+            self.lines = ended.stdout.len();
+        }
+        ended
+    }
+
+    /// Kills what was started, at some moment or shortly after something it told.
+    fn kill(&mut self, kind: Kind, mut started: Started, took: Duration) -> Ended {
+        let moment = if kind == Kind::Sync && self.random.bool() {
+            // The end is short and worth more visits than its time would give it.
+            let last = if self.random.u8(..3) == 0 { self.lines.saturating_sub(4)..self.lines } else { 0..self.lines };
+            let deadline = Instant::now() + Duration::from_mins(2);
+            for _ in 0..self.random.usize(last) {
+                if started.line(deadline).is_err() {
+                    break;
+                }
+            }
+            Instant::now() + Duration::from_micros(self.random.u64(..4_000))
+        } else {
+            let moment = took.mul_f64(self.random.f64() * 1.15);
+            if moment > took {
+                // Whether this kill is in time says whether it takes as long as was thought.
+                self.durations.insert(kind, took.mul_f64(1.05));
+            }
+            Instant::now() + moment
+        };
+        started.until(moment);
+        started.signal(Signal::KILL);
+        let ended = started.end();
+        if !ended.died_by(Signal::KILL) && kind != Kind::FirstStart {
+            self.durations.insert(kind, (took + ended.took) / 2);
+        }
+        ended
+    }
+
+    /// The next sync publishes, and makes all of what dead runs left whole or nothing.
+    fn recover(&mut self, path: &Path, looks: &[Look]) {
+        if Look::at(path).state.hold {
+            self.place.call_on(path, &["release"]);
+        }
+        let before = Look::at(path);
+        let generation = self.sent.renew(&self.place);
+        let ended = self.place.call_on(path, &["sync", "--json"]);
+        assert_eq!(ended.json()["run"]["outcome"], "published");
+        let after = Look::at(path);
+        let publication = before.state.publication.map_or(1, |newest| newest + 1);
+        let state = (after.state.publication, after.state.live, after.state.backup);
+        assert_eq!(state, (Some(publication), Some(generation), before.state.live), "{before:?}");
+        after.keeps_snapshots_of(&before);
+        let connection = reader(path);
+        for run in looks.iter().flat_map(|look| &look.unfinished) {
+            let interrupted = format!("SELECT outcome = 'interrupted' AND publication IS NULL FROM sync_runs WHERE id = {run}");
+            assert_eq!(number(&connection, &interrupted), Some(1), "run {run}, which was killed");
+        }
+        for look in looks.iter().filter(|look| look.phase == Phase::Published) {
+            let outcome = format!("SELECT outcome <> 'interrupted' FROM sync_runs WHERE id = {}", look.run);
+            assert_eq!(number(&connection, &outcome), Some(1), "run {}, which had published", look.run);
+        }
+        invariants::check(&connection);
+        self.place.blue.forget();
+        self.tally.recovered += 1;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_moment_it_leaves_one_whole_publication() {
+    let (wanted, seed) = (setting("GREENROOM_DRILL_KILLS", KILLS), setting("GREENROOM_DRILL_SEED", fastrand::u64(..)));
+    println!("seed {seed}");
+    let (runtime, begun) = (Handle::current(), Instant::now());
+    let tallies = tokio::task::block_in_place(|| {
+        let killed = AtomicU64::new(0);
+        let work = |number: u64| {
+            let mut worker = Worker::new(seed.wrapping_add(number), &runtime);
+            let first = usize::try_from(number).unwrap() * 3;
+            for kind in TURNS.iter().cycle().skip(first) {
+                if killed.load(Ordering::Relaxed) >= wanted {
+                    break;
+                }
+                worker.burst(*kind, &killed);
+            }
+            worker.tally
+        };
+        let work = &work;
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..WORKERS).map(|number| scope.spawn(move || work(number))).collect();
+            workers.into_iter().map(|worker| worker.join().unwrap()).collect::<Vec<_>>()
+        })
+    });
+    let mut kills: BTreeMap<(Kind, Phase), u64> = BTreeMap::new();
+    for (place, count) in tallies.iter().flat_map(|tally| &tally.kills) {
+        *kills.entry(*place).or_default() += count;
+    }
+    let sum = |figure: fn(&Tally) -> u64| tallies.iter().map(figure).sum::<u64>();
+    let total: u64 = kills.values().sum();
+    for ((kind, phase), count) in &kills {
+        println!("{kind:18} {phase:20} {count:6}");
+    }
+    println!(
+        "{total} kills, {} processes that had ended before, {} publications acknowledged before the kill, {} recoveries, {:.1?}",
+        sum(|tally| tally.too_late),
+        sum(|tally| tally.acknowledged),
+        sum(|tally| tally.recovered),
+        begun.elapsed()
+    );
+    assert!(total >= wanted, "not enough processes were killed");
+    for kind in Kind::ALL {
+        let of_kind: u64 = kills.iter().filter(|((one, _), _)| *one == kind).map(|(_, count)| count).sum();
+        assert!(of_kind >= wanted / 30, "{kind} was killed {of_kind} times");
+    }
+    for phase in [Phase::NoRun, Phase::Begun, Phase::Staged, Phase::Loading, Phase::Published] {
+        assert!(kills.keys().any(|(_, one)| *one == phase), "nothing was killed when {phase}");
+    }
+}
