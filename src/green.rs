@@ -14,27 +14,33 @@ pub mod lock;
 mod migrate;
 mod publish;
 mod quarantine;
+mod records;
+mod recovery;
 mod references;
 mod replay;
+mod reserve;
 mod rollback;
 mod schema;
 mod session;
 mod snapshot;
 mod sql;
 mod status;
+mod wal;
+mod watch;
 mod writer;
 
 pub use self::{
     cleanup::Retention,
-    database::{Database, path_from_url},
+    database::{Database, Patience, path_from_url},
     diff::{Comparison, DiffSubject, Page},
     error::GreenError,
     journal::{JournalEntry, RunEnd, RunStart},
-    lock::RunLock,
+    lock::{BEAT, Holder, Owner, RunLock, SILENCE, holder},
     publish::{HoldRule, Prepared, Publication, PublishOrder},
     quarantine::{KEPT as QUARANTINE_KEPT, QuarantineQuery},
     rollback::RollbackOptions,
     session::{Begun, LoadedRows, Session},
     snapshot::{KnownBody, SnapshotParts, Staged, Staging, Validated},
     status::{LiveVersion, Origin},
+    watch::{Pulse, Watch},
 };

@@ -1,6 +1,8 @@
 //! The one set of operations that console, command line and every later face turn their input into.
 
 mod export;
+mod others;
+mod watch;
 
 use std::{fmt, io, path::PathBuf, sync::Arc};
 
@@ -12,7 +14,8 @@ use crate::{
     clock::Clock,
     entity::{Endpoint, Entity},
     green::{
-        Database, DiffSubject, GreenError, HoldRule, Page, QuarantineQuery, Retention, RollbackOptions, SnapshotParts,
+        BEAT, Database, DiffSubject, GreenError, HoldRule, Page, QuarantineQuery, Retention, RollbackOptions,
+        SnapshotParts,
     },
     guard::{Acceptance, GuardLimits},
     report::{
@@ -20,9 +23,10 @@ use crate::{
         PublishPlan, QuarantineList, Replay, RollbackPlan, RollbackReport, RollbackTarget, RunId, RunReport,
         RunSummary, SnapshotId, SnapshotReport, StatusReport, SyncReport, Trigger,
     },
-    sync::{self, Bodies, EventRecord, Scope, StagedBodies, SyncContext},
+    sync::{self, Bodies, EventRecord, Line, Scope, StagedBodies, SyncContext},
 };
 
+pub use self::watch::Watching;
 pub use crate::sync::SyncOptions;
 
 /// Why an operation was not done.
@@ -41,7 +45,7 @@ pub enum OperationError {
     #[error("cannot write: {0}")]
     Output(#[source] io::Error),
     /// The operation's thread panicked.
-    #[error("the operation ended unexpectedly; this is a defect in greenroom")]
+    #[error("the operation ended unexpectedly, which is a defect in greenroom; `greenroom status` shows what is live")]
     Panicked,
 }
 
@@ -72,6 +76,7 @@ pub struct Operations {
     jitter: Arc<dyn Fn() -> f64 + Send + Sync>,
     retention: Retention,
     limits: GuardLimits,
+    line: Line,
 }
 
 impl fmt::Debug for Operations {
@@ -86,7 +91,13 @@ impl Operations {
     pub fn new(database: Database, source: Option<SourceConfig>, operator: Operator) -> Self {
         let jitter = Arc::new(fastrand::f64);
         let (clock, retention, limits) = (Clock::system(), Retention::default(), GuardLimits::default());
-        Self { database, source, operator, clock, jitter, retention, limits }
+        Self { database, source, operator, clock, jitter, retention, limits, line: Line::default() }
+    }
+
+    /// The same for an operator who may be cut off.
+    #[must_use]
+    pub fn with_line(self, line: Line) -> Self {
+        Self { line, ..self }
     }
 
     /// The same with another clock and other randomness for the delays between attempts.
@@ -137,7 +148,7 @@ impl Operations {
     ) -> Result<SyncReport, OperationError> {
         let source = self.source.clone().ok_or(OperationError::NoSource)?;
         let client = Client::new(source).map_err(OperationError::Tls)?;
-        Ok(sync::run(&self.context(Bodies::Source(client)), options, events, cancel).await?)
+        self.run_with(Bodies::Source(client), options, events, cancel).await
     }
 
     /// Publishes what an earlier run staged, or goes back to it: prepares its rows again from the snapshots, with the same
@@ -157,7 +168,20 @@ impl Operations {
         let bodies = Bodies::Staged(StagedBodies { run, replay, snapshots });
         let scope = Scope::of(&entities);
         let options = SyncOptions { scope, dry_run, accept, hold, expected, ..SyncOptions::full(Trigger::Replay) };
-        Ok(sync::run(&self.context(bodies), options, events, cancel).await?)
+        self.run_with(bodies, options, events, cancel).await
+    }
+
+    async fn run_with(
+        &self,
+        bodies: Bodies,
+        options: SyncOptions,
+        events: mpsc::UnboundedSender<EventRecord>,
+        cancel: CancellationToken,
+    ) -> Result<SyncReport, OperationError> {
+        match sync::run(&self.context(bodies), options, events, cancel).await {
+            Ok(report) => Ok(report),
+            Err(error) => Err(self.with_owner(error).await.into()),
+        }
     }
 
     fn context(&self, bodies: Bodies) -> SyncContext {
@@ -169,7 +193,14 @@ impl Operations {
             clock: self.clock.clone(),
             jitter: self.jitter.clone(),
             retention: self.retention,
+            line: self.line.clone(),
         }
+    }
+
+    /// The line to the operator.
+    #[must_use]
+    pub fn line(&self) -> &Line {
+        &self.line
     }
 
     /// What publishing the held or prepared `run` would do, as far as it is known.
@@ -343,8 +374,17 @@ impl Operations {
     /// # Errors
     /// When a run goes on or the database cannot be written.
     pub async fn cleanup(&self) -> Result<CleanupReport, OperationError> {
-        let retention = self.retention;
-        let report = self.blocking(move |database| database.cleanup(retention, &database.lock()?)).await?;
+        let (retention, operator, now) = (self.retention, self.operator.clone(), self.clock.now());
+        let lock = Arc::new(self.blocking(move |database| database.lock_for_cleanup(&operator, now)).await?);
+        let held = lock.clone();
+        let work = self.blocking(move |database| database.cleanup(retention, &held));
+        tokio::pin!(work);
+        let report = loop {
+            tokio::select! {
+                report = &mut work => break report?,
+                () = tokio::time::sleep(BEAT) => lock.beat(),
+            }
+        };
         let freed = report.bytes_before.saturating_sub(report.bytes_after);
         let (snapshots, leftovers, runs) = (report.snapshots.len(), report.leftovers.len(), report.runs);
         tracing::info!(
@@ -359,7 +399,8 @@ impl Operations {
     ) -> Result<T, OperationError> {
         let database = self.database.clone();
         match tokio::task::spawn_blocking(move || work(&database)).await {
-            Ok(result) => Ok(result?),
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(self.with_owner(error).await.into()),
             Err(_) => Err(OperationError::Panicked),
         }
     }

@@ -4,6 +4,7 @@
 
 mod diff;
 mod kept;
+mod owner;
 mod publication;
 mod run;
 mod words;
@@ -16,12 +17,13 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     diff::{ColumnDiff, DiffCounts, DiffReport, DiffSide, EntityDiff, RowDiff},
     kept::{CleanupReport, QuarantineList, QuarantineRecord, QuarantineReport, SnapshotReport},
+    owner::{CancelReport, OwnerReport, WalReader},
     publication::{
         CrossingReport, HoldChange, HoldReport, PublicationReport, PublishPlan, RollbackPlan, RollbackReport,
         RollbackTarget, SwitchReport,
     },
     run::{AttemptReport, GuardReport, PastStep, RecordCounts, RunReport, RunSummary, StepReport, SyncReport},
-    words::{Guard, HoldEffect, PublicationKind, Replay, RowChange, RunOutcome, StepOutcome, Trigger},
+    words::{Guard, HoldEffect, PublicationKind, Replay, RowChange, RunOutcome, StepOutcome, Trigger, Work},
 };
 use crate::entity::Entity;
 
@@ -94,6 +96,8 @@ pub struct DatabaseStatus {
     pub free_bytes: u64,
     /// Size of its write-ahead log, in bytes.
     pub wal_bytes: u64,
+    /// Who keeps the write-ahead log from being emptied, once it is large.
+    pub wal_readers: Vec<WalReader>,
 }
 
 /// The answer of `status`.
@@ -110,6 +114,8 @@ pub struct StatusReport {
     pub held_run: Option<RunSummary>,
     /// The run that goes on.
     pub running: Option<RunSummary>,
+    /// Who has the right to run now, be it for a run or a cleanup.
+    pub owner: Option<OwnerReport>,
     /// The ten entities.
     pub entities: Vec<EntityStatus>,
     /// The newest run that ended.

@@ -1,8 +1,10 @@
 //! The run: fetch, stage, transform, check, publish, told as one stream of events.
 
+mod attend;
 mod emitter;
 pub mod event;
 mod fetch;
+mod follow;
 mod load;
 mod prepare;
 mod request;
@@ -13,7 +15,8 @@ mod step;
 
 pub use self::{
     event::{EventRecord, RunEvent},
-    request::{Bodies, StagedBodies, SyncContext, SyncOptions},
+    follow::{Follower, Observed},
+    request::{Bodies, Line, OnHangup, StagedBodies, SyncContext, SyncOptions},
     run::run,
     scope::Scope,
     state::RunState,

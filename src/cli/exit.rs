@@ -252,6 +252,8 @@ mod tests {
             replay: None,
             replay_of: None,
             error: error.map(str::to_owned),
+            cancel_asked_by: None,
+            operator_gone_at: None,
         }
     }
 

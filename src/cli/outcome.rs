@@ -282,6 +282,8 @@ pub(super) mod tests {
             replay: None,
             replay_of: None,
             error: (outcome == RunOutcome::Failed).then(|| "boards: HTTP status 500 after 3 attempts\u{1b}[2J".into()),
+            cancel_asked_by: None,
+            operator_gone_at: None,
         };
         SyncReport { run, entities, guards: Vec::new(), hold: None, left_alone: Vec::new() }
     }

@@ -198,6 +198,8 @@ mod tests {
             replay: None,
             replay_of: None,
             error: Some("boards: HTTP status 500".into()),
+            cancel_asked_by: None,
+            operator_gone_at: None,
         }
     }
 

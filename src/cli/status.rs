@@ -174,13 +174,22 @@ mod tests {
             replay: None,
             replay_of: None,
             error: Some("boards: HTTP status 500".into()),
+            cancel_asked_by: None,
+            operator_gone_at: None,
         };
         StatusReport {
-            database: DatabaseStatus { path: "green.db".into(), bytes: 1_200_000, free_bytes: 4096, wal_bytes: 0 },
+            database: DatabaseStatus {
+                path: "green.db".into(),
+                bytes: 1_200_000,
+                free_bytes: 4096,
+                wal_bytes: 0,
+                wal_readers: Vec::new(),
+            },
             source: None,
             hold: None,
             held_run: None,
             running: Some(RunSummary { id: 8, outcome: None, ..last.clone() }),
+            owner: None,
             entities: vec![live, never],
             last_run: Some(last),
             publication: Some(PublicationReport {

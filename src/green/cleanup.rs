@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::{
-    database::{BUSY_TIMEOUT, Database},
+    database::Database,
     error::{Doing, GreenError},
     fail, journal,
     lock::RunLock,
@@ -66,9 +66,10 @@ pub(super) fn prune(connection: &mut Connection, retention: Retention) -> Result
 /// Whether it could be done; a reader inside a long transaction prevents it.
 pub(super) fn checkpoint(connection: &Connection) -> Result<bool, GreenError> {
     let doing = "truncating the write-ahead log";
+    let patience: u64 = connection.query_row("PRAGMA busy_timeout", [], |row| row.get(0)).doing(doing)?;
     connection.busy_timeout(CHECKPOINT_WAIT).doing(doing)?;
     let truncated = truncate(connection);
-    connection.busy_timeout(BUSY_TIMEOUT).doing(doing)?;
+    connection.busy_timeout(Duration::from_millis(patience)).doing(doing)?;
     truncated
 }
 

@@ -16,8 +16,20 @@ use super::{
 /// Oldest `SQLite` that does not lose committed pages when two connections write and checkpoint at once.
 const OLDEST_SQLITE: (i32, &str) = (3_051_003, "3.51.3");
 
-/// How long a connection waits for another one's write lock.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long connections wait for another one's write lock.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For what an operator waits for.
+    pub operator: Duration,
+    /// For a run, which has more to lose by giving up than who can press a key again.
+    pub run: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { operator: Duration::from_secs(10), run: Duration::from_secs(30) }
+    }
+}
 
 /// How often, 100 ms apart, WAL mode is asked for again while readers are inside a transaction.
 const WAL_TRIES: u32 = 100;
@@ -29,6 +41,7 @@ const WRITER_CACHE: i64 = 32 * 1024;
 #[derive(Clone, Debug)]
 pub struct Database {
     path: PathBuf,
+    patience: Patience,
 }
 
 impl Database {
@@ -37,7 +50,7 @@ impl Database {
     /// # Errors
     /// When it cannot be opened or written, is no database, is newer than this program, or stays out of WAL mode.
     pub fn create_or_open(path: impl Into<PathBuf>) -> Result<Self, GreenError> {
-        let database = Self { path: path.into() };
+        let database = Self { path: path.into(), patience: Patience::default() };
         check_sqlite()?;
         let mut connection = database.connect(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         database.check_readable(&connection)?;
@@ -61,7 +74,7 @@ impl Database {
             return Err(GreenError::Missing { path });
         }
         check_sqlite()?;
-        let database = Self { path };
+        let database = Self { path, patience: Patience::default() };
         let connection = database.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         database.check_readable(&connection)?;
         if migrate::check_version(&connection, &database.path)? == 0 {
@@ -69,6 +82,12 @@ impl Database {
         }
         drop(connection);
         Self::create_or_open(database.path)
+    }
+
+    /// The same with another patience.
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
     }
 
     /// Where the file is.
@@ -101,11 +120,18 @@ impl Database {
         Ok(connection)
     }
 
+    /// The same with the patience of a run.
+    pub(super) fn run_writer(&self) -> Result<Connection, GreenError> {
+        let connection = self.writer()?;
+        connection.busy_timeout(self.patience.run).doing("setting up the database connection")?;
+        Ok(connection)
+    }
+
     fn connect(&self, flags: OpenFlags) -> Result<Connection, GreenError> {
         let open = |source| GreenError::Open { path: self.path.clone(), source };
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags).map_err(open)?;
-        connection.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
+        connection.busy_timeout(self.patience.operator).map_err(open)?;
         Ok(connection)
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
 
-use crate::report::{HoldReport, PublicationId, RunSummary};
+use crate::report::{HoldReport, Operator, OwnerReport, PublicationId, Work};
 
 /// An error of the target.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,16 @@ pub enum GreenError {
         /// What was tried.
         doing: &'static str,
     },
+    /// The run lock's owner kept the write lock for too long and does not answer.
+    #[error(
+        "{owner} keeps the database locked and does not answer, while {doing}; nothing was changed. `greenroom cancel --force` ends it on its host"
+    )]
+    BusyOwner {
+        /// What was tried.
+        doing: &'static str,
+        /// Who has it.
+        owner: Box<OwnerReport>,
+    },
     /// No space is left.
     #[error(
         "the disk is full while {doing}; nothing was switched. Free some space (`greenroom cleanup` may help) and try again"
@@ -103,8 +113,20 @@ pub enum GreenError {
         /// `SQLite`'s reason.
         source: rusqlite::Error,
     },
+    /// The disk failed to read or write.
+    #[error(
+        "the disk failed while {doing} ({source}); nothing was switched. Look at the system's log (`dmesg`), free space and limits (`ulimit -f`), then try again"
+    )]
+    Disk {
+        /// What was tried.
+        doing: &'static str,
+        /// `SQLite`'s reason.
+        source: rusqlite::Error,
+    },
     /// A file beside the database cannot be used.
-    #[error("cannot use {}: {source}", .path.display())]
+    #[error(
+        "cannot use {}: {source}; greenroom keeps it beside the database, check who owns it and whether the folder may be written", .path.display()
+    )]
     SideFile {
         /// The file.
         path: PathBuf,
@@ -114,8 +136,16 @@ pub enum GreenError {
     /// Another run has the lock.
     #[error("{}", describe_owner(.owner.as_deref()))]
     Locked {
-        /// The run that has it, when it could be read.
-        owner: Option<Box<RunSummary>>,
+        /// Who has it, as far as that could be read.
+        owner: Option<Box<OwnerReport>>,
+    },
+    /// The process that has the lock is not ours to end.
+    #[error("{owner} cannot be ended from here: {why}; end it where it runs. It may not publish any more")]
+    CannotEnd {
+        /// Who has it.
+        owner: String,
+        /// Why not.
+        why: String,
     },
     /// What was live changed since the run began or the question was asked.
     #[error(
@@ -135,8 +165,11 @@ pub enum GreenError {
         run: i64,
     },
     /// The run was cancelled before its publish.
-    #[error("cancelled before its publish; nothing was switched")]
-    Cancelled,
+    #[error("cancelled{} before its publish; nothing was switched", by_operator(.by.as_ref()))]
+    Cancelled {
+        /// Who cancelled it from another process.
+        by: Option<Operator>,
+    },
     /// The hold keeps runs from publishing.
     #[error("{hold} (since {}); nothing was switched. `greenroom publish RUN --release` publishes it and releases the hold", .hold.since)]
     Held {
@@ -214,7 +247,13 @@ pub enum GreenError {
         /// What says what.
         found: String,
     },
-    /// The writing thread is gone, which follows another error or a panic.
+    /// Something panicked.
+    #[error("defect in greenroom: {message}; nothing was switched")]
+    Defect {
+        /// What the panic said.
+        message: String,
+    },
+    /// The writing thread is gone, which follows another error.
     #[error("the database writer ended unexpectedly; nothing was switched")]
     WriterGone,
 }
@@ -227,17 +266,32 @@ fn listed(runs: &[i64]) -> String {
     format!("it can be done with run {}", runs.join(", "))
 }
 
+fn by_operator(operator: Option<&Operator>) -> String {
+    operator.map_or_else(String::new, |operator| format!(" by {operator} (pid {})", operator.pid))
+}
+
 fn number(publication: Option<PublicationId>) -> String {
     publication.map_or_else(|| "none".to_owned(), |id| id.to_string())
 }
 
-fn describe_owner(owner: Option<&RunSummary>) -> String {
-    match owner {
-        Some(run) => format!(
-            "run {} is going on since {} ({}, pid {}); wait for it to end, or watch it with `greenroom runs {}`",
-            run.id, run.started_at, run.operator, run.operator.pid, run.id
-        ),
-        None => "another greenroom is at work on this database; wait for it to end".to_owned(),
+fn describe_owner(owner: Option<&OwnerReport>) -> String {
+    let Some(owner) = owner else {
+        return "another greenroom is at work on this database; wait for it to end".to_owned();
+    };
+    let since = crate::text::time(owner.since);
+    if owner.answers == Some(false) {
+        return format!(
+            "{owner} has the lock since {since} and does not answer; `greenroom cancel --force` ends it on its host"
+        );
+    }
+    let answers = if owner.answers == Some(true) { " and answers" } else { "" };
+    if owner.work == Work::Run {
+        format!(
+            "{owner} is going on since {since}{answers}; wait for it with --wait, watch it with `greenroom runs --follow`, \
+             or end it with `greenroom cancel`"
+        )
+    } else {
+        format!("{owner} is going on since {since}{answers}; wait for it to end")
     }
 }
 
@@ -251,6 +305,7 @@ impl GreenError {
             Some(ErrorCode::ReadOnly) => Self::ReadOnly { doing },
             Some(ErrorCode::OperationInterrupted) => Self::Stopped,
             Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt { doing },
+            Some(ErrorCode::SystemIoFailure) => Self::Disk { doing, source },
             _ => Self::Sql { doing, source },
         }
     }

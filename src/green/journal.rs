@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::{
     error::{Doing, GreenError},
-    fail, quarantine,
-    sql::{Millis, diff_counts, operator, optional_time, optional_word, time, word},
+    fail, quarantine, recovery,
+    sql::{Millis, diff_counts, operator, optional_time, optional_word, prefixed_operator, time, word},
     status,
 };
 use crate::{
@@ -156,6 +156,51 @@ pub(super) fn end(connection: &mut Connection, run: RunId, end: &RunEnd) -> Resu
     fail::reach(connection, Failpoint::EndCommitted)
 }
 
+/// Whether `run` was ended by someone else, who has the run lock now or had it since.
+pub(super) fn is_taken_over(connection: &Connection, run: RunId) -> Result<bool, GreenError> {
+    let interrupted = RunOutcome::Interrupted.word();
+    connection
+        .query_row("SELECT 1 FROM sync_runs WHERE id = ?1 AND outcome IS ?2", params![run, interrupted], |_| Ok(()))
+        .optional()
+        .map(|found| found.is_some())
+        .doing("reading a run")
+}
+
+/// Writes down that the line of the run's operator dropped; how the run ends is to be told by a later start.
+pub(super) fn operator_gone(connection: &Connection, run: RunId, at: Timestamp) -> Result<(), GreenError> {
+    connection
+        .execute("UPDATE sync_runs SET operator_gone_at = ?2, untold = 1 WHERE id = ?1", params![run, Millis(at)])
+        .doing("recording that the operator is gone")?;
+    Ok(())
+}
+
+/// Who asked `run` to end from another process.
+pub(super) fn end_asked_by(connection: &Connection, run: RunId) -> Result<Option<Operator>, GreenError> {
+    connection
+        .query_row("SELECT * FROM sync_runs WHERE id = ?1", [run], |row| prefixed_operator(row, "cancel"))
+        .optional()
+        .map(Option::flatten)
+        .doing("reading a run")
+}
+
+/// Ended runs of which nobody has read how they ended, newest first.
+pub(super) fn untold(connection: &Connection) -> Result<Vec<RunSummary>, GreenError> {
+    let doing = "reading the runs";
+    let sql = "SELECT * FROM sync_runs WHERE untold AND outcome IS NOT NULL ORDER BY id DESC";
+    let mut statement = connection.prepare(sql).doing(doing)?;
+    let rows = statement.query_map([], summary).doing(doing)?;
+    rows.collect::<rusqlite::Result<_>>().doing(doing)
+}
+
+/// The events of `run` after the one numbered `after`, as JSON, in their order.
+pub(super) fn events(connection: &Connection, run: RunId, after: u64) -> Result<Vec<String>, GreenError> {
+    let doing = "reading the events of a run";
+    let sql = "SELECT event FROM sync_events WHERE run_id = ?1 AND seq > ?2 ORDER BY seq";
+    let mut statement = connection.prepare_cached(sql).doing(doing)?;
+    let rows = statement.query_map(params![run, after], |row| row.get(0)).doing(doing)?;
+    rows.collect::<rusqlite::Result<_>>().doing(doing)
+}
+
 /// Writes down steps as they are now.
 pub(super) fn write_steps(connection: &Connection, run: RunId, steps: &[StepReport]) -> Result<(), GreenError> {
     let doing = "recording the steps";
@@ -256,11 +301,11 @@ pub(super) fn interrupt_dead(connection: &Connection, at: Timestamp) -> Result<V
         "DELETE FROM sync_events WHERE passing AND run_id IN (SELECT id FROM sync_runs WHERE outcome IS NULL)";
     connection.execute(passing, []).doing(doing)?;
     let mut update = connection
-        .prepare("UPDATE sync_runs SET outcome = ?1, finished_at = ?2, error = ?3 WHERE outcome IS NULL RETURNING id")
+        .prepare("UPDATE sync_runs SET outcome = ?1, finished_at = ?2, error = ?3, untold = 1 WHERE outcome IS NULL RETURNING id")
         .doing(doing)?;
-    let error = "its process ended before it was done; nothing was switched";
-    let ids =
-        update.query_map(params![RunOutcome::Interrupted.word(), Millis(at), error], |row| row.get(0)).doing(doing)?;
+    let ids = update
+        .query_map(params![RunOutcome::Interrupted.word(), Millis(at), recovery::DIED], |row| row.get(0))
+        .doing(doing)?;
     ids.collect::<rusqlite::Result<_>>().doing(doing)
 }
 
@@ -282,6 +327,8 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
         replay: optional_word(row, "replay", Replay::from_word)?,
         replay_of: row.get("replay_of")?,
         error: row.get("error")?,
+        cancel_asked_by: prefixed_operator(row, "cancel")?,
+        operator_gone_at: optional_time(row, "operator_gone_at")?,
     })
 }
 

@@ -1,48 +1,166 @@
-//! One run at a time: an exclusive lock on a file beside the database.
+//! One run at a time: an exclusive lock on a file beside the database, in which its owner says who it is.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
+    io,
+    os::unix::fs::FileExt,
+    sync::{Mutex, PoisonError},
     thread,
     time::Duration,
 };
 
-use super::{database::Database, error::GreenError};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-/// Tries, 20 ms apart, before the lock counts as taken; [`is_held`] takes it for an instant.
+use super::{database::Database, error::GreenError};
+use crate::{
+    process,
+    report::{Operator, OwnerReport, RunId, Work},
+};
+
+/// Tries, 20 ms apart, before the lock counts as taken; a look at it takes it for an instant.
 const TRIES: u32 = 10;
+
+/// Bytes of the file; the owner's words are padded to them, so that they are always written over as a whole.
+const SIZE: usize = 1024;
+
+/// Longest part kept of a user's or host's name, in characters, so that all fits.
+const NAME: usize = 100;
+
+/// How often an owner shows that it is at work; see [`RunLock::beat`].
+pub const BEAT: Duration = Duration::from_millis(400);
+
+/// An owner that has not shown itself for so long does not answer.
+pub const SILENCE: Duration = Duration::from_secs(3);
+
+/// Who has the lock, as the file has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// What it is at.
+    pub work: Work,
+    /// The run, once it has a number.
+    pub run: Option<RunId>,
+    /// Who.
+    pub operator: Operator,
+    /// When its process began; see [`process::began`].
+    pub process_began: Option<u64>,
+    /// Since when.
+    pub since: Timestamp,
+    /// Grows while its process answers.
+    pub beat: u64,
+}
+
+impl Owner {
+    /// The owner as it is reported.
+    #[must_use]
+    pub fn report(&self, answers: Option<bool>) -> OwnerReport {
+        let Self { work, run, operator, since, .. } = self.clone();
+        OwnerReport { work, run, operator, since, answers }
+    }
+}
+
+/// Whether the lock is free.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// No living process has it.
+    Nobody,
+    /// One that is just taking it, or whose words cannot be read.
+    Unknown,
+    /// This one.
+    Known(Owner),
+}
 
 /// The right to run. The system takes it back when the process ends, however it ends.
 #[derive(Debug)]
 pub struct RunLock {
-    _file: File,
+    file: File,
+    owner: Mutex<Owner>,
 }
 
 impl RunLock {
-    /// Takes the lock, or says that someone else has it.
+    /// Takes the lock for `work`, or says who has it.
     ///
     /// # Errors
-    /// [`GreenError::Locked`] without an owner; [`GreenError::SideFile`] when the lock file cannot be used.
-    pub fn acquire(database: &Database) -> Result<Self, GreenError> {
+    /// [`GreenError::Locked`] when it is taken; [`GreenError::SideFile`] when the lock file cannot be used.
+    pub fn acquire(database: &Database, work: Work, operator: &Operator, at: Timestamp) -> Result<Self, GreenError> {
         let path = database.beside("-run.lock");
         let side_file = |source| GreenError::SideFile { path: path.clone(), source };
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(side_file)?;
+        let mut options = OpenOptions::new();
+        let file = options.create(true).truncate(false).read(true).write(true).open(&path).map_err(side_file)?;
         for _ in 0..TRIES {
             match file.try_lock() {
-                Ok(()) => return Ok(Self { _file: file }),
+                Ok(()) => {
+                    let shortened = |name: &str| name.chars().take(NAME).collect();
+                    let Operator { user, host, pid } = operator;
+                    let operator = Operator { user: shortened(user), host: shortened(host), pid: *pid };
+                    let process_began = process::began(std::process::id());
+                    let owner = Owner { work, run: None, operator, process_began, since: at, beat: 0 };
+                    let lock = Self { file, owner: Mutex::new(owner) };
+                    lock.beat();
+                    return Ok(lock);
+                }
                 Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(20)),
                 Err(TryLockError::Error(source)) => return Err(side_file(source)),
             }
         }
-        Err(GreenError::Locked { owner: None })
+        let owner = match holder(database) {
+            Holder::Known(owner) => Some(Box::new(owner.report(None))),
+            Holder::Nobody | Holder::Unknown => None,
+        };
+        Err(GreenError::Locked { owner })
+    }
+
+    /// Says which run it is taken for.
+    pub fn name_run(&self, run: RunId) {
+        self.tell(|owner| owner.run = Some(run));
+    }
+
+    /// Shows that the owner still answers. To be called at least every [`BEAT`] by what would also see a cancel.
+    pub fn beat(&self) {
+        self.tell(|_| {});
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Owner)) {
+        let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut owner);
+        owner.beat += 1;
+        // The lock holds without words, too; on a full disk there may be no room for them.
+        drop(write(&self.file, &owner));
     }
 }
 
-/// Whether a living process has the lock.
+fn write(file: &File, owner: &Owner) -> io::Result<()> {
+    let mut words = serde_json::to_vec(owner)?;
+    words.resize(SIZE.max(words.len()), b' ');
+    file.write_all_at(&words, 0)
+}
+
+fn read(file: &File) -> Option<Owner> {
+    let mut words = [0; SIZE];
+    let length = file.read_at(&mut words, 0).ok()?;
+    serde_json::from_slice(&words[..length]).ok()
+}
+
+/// Who has the lock of `database` now.
 #[must_use]
-pub fn is_held(database: &Database) -> bool {
-    match File::open(database.beside("-run.lock")) {
-        Ok(file) => matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
-        Err(_) => false,
+pub fn holder(database: &Database) -> Holder {
+    let Ok(file) = File::open(database.beside("-run.lock")) else { return Holder::Nobody };
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => read(&file).map_or(Holder::Unknown, Holder::Known),
+        Ok(()) | Err(TryLockError::Error(_)) => Holder::Nobody,
+    }
+}
+
+/// Whether the run without an outcome `run` goes on: a living process has the lock, for it or for it as far as can be told.
+pub(super) fn is_alive(database: &Database, run: RunId) -> bool {
+    match holder(database) {
+        Holder::Nobody => false,
+        Holder::Unknown => true,
+        Holder::Known(owner) => match owner.run {
+            Some(named) => named == run,
+            // It may be about to write the number down.
+            None => owner.work == Work::Run,
+        },
     }
 }
 
@@ -54,12 +172,36 @@ mod tests {
     fn only_one_has_the_lock_until_it_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::create_or_open(folder.path().join("green.db")).unwrap();
-        assert!(!is_held(&database));
-        let lock = RunLock::acquire(&database).unwrap();
-        assert!(is_held(&database));
-        assert!(matches!(RunLock::acquire(&database), Err(GreenError::Locked { .. })));
+        let operator = Operator { user: "ana".repeat(1000), host: "box".to_owned(), pid: std::process::id() };
+        let acquire = || RunLock::acquire(&database, Work::Run, &operator, Timestamp::UNIX_EPOCH);
+        assert_eq!(holder(&database), Holder::Nobody);
+        let lock = acquire().unwrap();
+        assert!(is_alive(&database, 7), "it may be about to get its number");
+        lock.name_run(7);
+        let Err(GreenError::Locked { owner: Some(owner) }) = acquire() else { panic!() };
+        assert_eq!((owner.run, owner.operator.pid), (Some(7), operator.pid));
+        let beat = |holder| match holder {
+            Holder::Known(owner) => owner.beat,
+            other => panic!("{other:?}"),
+        };
+        let before = beat(holder(&database));
+        lock.beat();
+        assert_eq!(beat(holder(&database)), before + 1);
+        assert!(is_alive(&database, 7) && !is_alive(&database, 6));
         drop(lock);
-        assert!(!is_held(&database));
-        RunLock::acquire(&database).unwrap();
+        assert_eq!(holder(&database), Holder::Nobody);
+        assert!(!is_alive(&database, 7));
+        drop(acquire().unwrap());
+    }
+
+    #[test]
+    fn words_that_cannot_be_read_are_no_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::create_or_open(folder.path().join("green.db")).unwrap();
+        let file = File::create(database.beside("-run.lock")).unwrap();
+        file.try_lock().unwrap();
+        std::fs::write(database.beside("-run.lock"), "{\"work\":").unwrap();
+        assert_eq!(holder(&database), Holder::Unknown);
+        assert!(is_alive(&database, 7));
     }
 }

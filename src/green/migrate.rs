@@ -11,8 +11,11 @@ use super::{
 use crate::failpoint::Failpoint;
 
 /// Each migration in its order; `PRAGMA user_version` holds the number of the last one applied.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../../migrations/0001_bookkeeping.sql"), include_str!("../../migrations/0002_guards.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_bookkeeping.sql"),
+    include_str!("../../migrations/0002_guards.sql"),
+    include_str!("../../migrations/0003_operators.sql"),
+];
 
 /// The version that this program writes.
 pub(super) fn known_version() -> i64 {

@@ -7,7 +7,7 @@ use super::{
     error::{Doing, GreenError},
     fail, hold, journal,
     schema::{self, version_table},
-    sql::Millis,
+    sql::{self, Millis},
     status::{self, Origin},
 };
 use crate::{
@@ -98,7 +98,7 @@ pub(super) fn publish(
     fail::reach(&transaction, Failpoint::PublishLocked)?;
     // Waiting for the write lock may have taken a while.
     if cancelled() {
-        return Err(GreenError::Cancelled);
+        return Err(GreenError::Cancelled { by: None });
     }
     check_may_publish(&transaction, run, &order.hold)?;
     fail::reach(&transaction, Failpoint::PublishChecked)?;
@@ -169,6 +169,29 @@ pub(super) fn publish(
     Ok(Publication { report, switches, hold_released })
 }
 
+/// What the publish of `run` recorded; `None` when it published nothing.
+pub(super) fn recorded(connection: &Connection, run: RunId) -> Result<Option<Publication>, GreenError> {
+    let doing = "reading a publication";
+    let Some(id) = journal::run(connection, run)?.publication else { return Ok(None) };
+    let mut statement =
+        connection.prepare("SELECT * FROM sync_publication_entities WHERE publication_id = ?1").doing(doing)?;
+    let switches = statement
+        .query_map([id], |row| {
+            Ok(SwitchReport {
+                entity: sql::word(row, "entity", |name| name.parse().ok())?,
+                from_version: row.get("from_version")?,
+                to_version: row.get("to_version")?,
+                rows_before: row.get("from_rows")?,
+                rows_after: row.get("to_rows")?,
+                diff: sql::diff_counts(row)?,
+            })
+        })
+        .doing(doing)?;
+    let mut switches: Vec<SwitchReport> = switches.collect::<rusqlite::Result<_>>().doing(doing)?;
+    switches.sort_unstable_by_key(|switch| switch.entity);
+    Ok(Some(Publication { report: status::publication(connection, id)?, switches, hold_released: None }))
+}
+
 impl HoldRule {
     /// The hold that stops a publish by this rule, given the one in force.
     #[must_use]
@@ -201,13 +224,16 @@ pub(super) fn settle_hold(
 }
 
 fn check_may_publish(connection: &Connection, run: RunId, rule: &HoldRule) -> Result<(), GreenError> {
-    let found: Option<(Option<String>, Option<PublicationId>)> = connection
-        .query_row("SELECT outcome, base_publication FROM sync_runs WHERE id = ?1", [run], |row| {
-            Ok((row.get(0)?, row.get(1)?))
+    let found: Option<(Option<String>, Option<PublicationId>, Option<Operator>)> = connection
+        .query_row("SELECT * FROM sync_runs WHERE id = ?1", [run], |row| {
+            Ok((row.get("outcome")?, row.get("base_publication")?, sql::prefixed_operator(row, "cancel")?))
         })
         .optional()
         .doing("checking the run before publishing")?;
-    let Some((None, expected)) = found else { return Err(GreenError::TakenOver { run }) };
+    let Some((None, expected, cancelled_by)) = found else { return Err(GreenError::TakenOver { run }) };
+    if cancelled_by.is_some() {
+        return Err(GreenError::Cancelled { by: cancelled_by });
+    }
     // Before the check for newer publications: after a rollback both are so, and the hold is what it says.
     if let Some(hold) = rule.stopped_by(hold::in_force(connection)?) {
         return Err(GreenError::Held { hold: Box::new(hold) });

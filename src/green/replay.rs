@@ -109,7 +109,7 @@ impl Database {
     pub fn replay_bodies(&self, run: RunId, replay: Replay) -> Result<Vec<(Entity, SnapshotId)>, GreenError> {
         let mut connection = self.reader()?;
         let transaction = connection.transaction().doing("planning a replay")?;
-        let summary = journal::run(&transaction, run)?;
+        let summary = self.with_dead(journal::run(&transaction, run)?);
         bodies_or_refuse(&transaction, &summary, replay)
     }
 
@@ -120,7 +120,7 @@ impl Database {
     pub fn plan_publish(&self, run: RunId) -> Result<PublishPlan, GreenError> {
         let mut connection = self.reader()?;
         let transaction = connection.transaction().doing("planning a publish")?;
-        let summary = journal::run(&transaction, run)?;
+        let summary = self.with_dead(journal::run(&transaction, run)?);
         bodies_or_refuse(&transaction, &summary, Replay::Publish)?;
         let newest = status::newest_publication_id(&transaction)?;
         Ok(PublishPlan {

@@ -1,6 +1,9 @@
 //! A run's hold on the database: staging, loading, publishing and the journal, all through one writing thread.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
@@ -16,7 +19,8 @@ use super::{
     load,
     lock::RunLock,
     publish::{self, HoldRule, Publication, PublishOrder},
-    quarantine, references,
+    quarantine, recovery, references,
+    reserve::Reserve,
     schema::{self, Place},
     snapshot::{self, KnownBody, Staged, Staging, Validated},
     status::{self, LiveVersion},
@@ -29,7 +33,7 @@ use crate::{
         harvest::{Batch, NotedValue, Quarantined},
     },
     failpoint::Failpoint,
-    report::{HoldReport, Operator, PublicationId, RunId, SnapshotId, Version},
+    report::{HoldReport, Operator, PublicationId, RunId, SnapshotId, Version, Work},
 };
 
 /// Rows, quarantined records and notes of one endpoint on their way into the database.
@@ -63,7 +67,8 @@ pub struct Session {
     writer: Writer,
     run: RunId,
     base: Option<PublicationId>,
-    _lock: RunLock,
+    lock: Arc<RunLock>,
+    reserve: Arc<Reserve>,
 }
 
 impl Session {
@@ -74,28 +79,29 @@ impl Session {
     /// # Errors
     /// [`GreenError::Locked`] with the owner when another run goes on.
     pub async fn begin(database: &Database, start: RunStart) -> Result<(Self, Begun), GreenError> {
-        let opened = database.clone();
+        let (opened, operator) = (database.clone(), start.operator.clone());
         let blocking = tokio::task::spawn_blocking(move || {
-            let lock = lock_for_run(&opened)?;
-            Ok((lock, Writer::start(opened.writer()?)?))
+            let lock = Arc::new(RunLock::acquire(&opened, Work::Run, &operator, start.at)?);
+            Ok((lock, Writer::start(opened.run_writer()?)?))
         });
         let (lock, writer) = blocking.await.unwrap_or(Err(GreenError::WriterGone))?;
+        let (owner, opened) = (lock.clone(), database.clone());
         let begun = writer.call(move |connection| {
-            let dead = journal::interrupt_dead(connection, start.at)?;
-            fail::reach(connection, Failpoint::RecoverMarked)?;
-            clear_away(connection)?;
+            let dead = recovery::recover(&opened, connection, start.at)?;
             fail::reach(connection, Failpoint::BeginCleared)?;
+            let reserve = Reserve::make(&opened)?;
             let doing = "recording the start of a run";
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
             let live = status::live_with_rows(&transaction)?;
             let (run, base) = journal::begin(&transaction, &start)?;
             fail::reach(&transaction, Failpoint::BeginRecorded)?;
             transaction.commit().doing(doing)?;
+            owner.name_run(run);
             fail::reach(connection, Failpoint::BeginCommitted)?;
-            Ok((run, base, Begun { live, dead }))
+            Ok((run, base, reserve, Begun { live, dead }))
         });
-        let (run, base, begun) = begun.await?;
-        Ok((Self { database: database.clone(), writer, run, base, _lock: lock }, begun))
+        let (run, base, reserve, begun) = begun.await?;
+        Ok((Self { database: database.clone(), writer, run, base, lock, reserve: Arc::new(reserve) }, begun))
     }
 
     /// The run's number.
@@ -108,6 +114,12 @@ impl Session {
     #[must_use]
     pub fn base(&self) -> Option<PublicationId> {
         self.base
+    }
+
+    /// The right to run, for who shows that the run still answers. Kept no longer than the session lasts.
+    #[must_use]
+    pub fn lock(&self) -> Weak<RunLock> {
+        Arc::downgrade(&self.lock)
     }
 
     /// The database.
@@ -335,33 +347,69 @@ impl Session {
         self.writer.interrupt();
     }
 
+    /// What the publish of this run recorded, should it have gone through in spite of what was heard of it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn published(&self) -> Result<Option<Publication>, GreenError> {
+        let run = self.run;
+        self.read(move |connection| publish::recorded(connection, run)).await
+    }
+
+    /// Writes down that the operator's line dropped.
+    pub fn operator_gone(&self, at: Timestamp) {
+        let run = self.run;
+        drop(self.writer.submit(move |connection| {
+            let written = journal::operator_gone(connection, run, at);
+            written.inspect_err(|error| tracing::warn!("journal: {error}"))
+        }));
+    }
+
     /// Writes down how the run ended, drops what it loaded and did not publish or replaced, and removes snapshots and
     /// runs beyond the kept ones. Also answers whether the write-ahead log could be truncated.
     ///
     /// # Errors
     /// When the end cannot be written; what could not be dropped is logged and left to the next run.
     pub async fn end(&self, end: RunEnd, retention: Retention) -> Result<bool, GreenError> {
-        let run = self.run;
+        let (run, reserve) = (self.run, self.reserve.clone());
         self.writer
             .call(move |connection| {
-                let cleared = clear_away(connection)
-                    .and_then(|()| fail::reach(connection, Failpoint::EndCleared))
-                    .and_then(|()| cleanup::prune(connection, retention))
-                    .and_then(|pruned| fail::reach(connection, Failpoint::EndPruned).map(|()| pruned))
-                    .and_then(|_| journal::remove_old(connection, retention.runs));
+                // Who took the run over has cleared away what it left and may have tables of its own by now.
+                let is_ours = !journal::is_taken_over(connection, run)?;
+                let mut cleared = if is_ours { clear_away_and_prune(connection, retention) } else { Ok(()) };
+                let mut ended = journal::end(connection, run, &end);
+                if matches!(ended, Err(GreenError::Full { .. } | GreenError::Disk { .. })) {
+                    reserve.release();
+                    ended = journal::end(connection, run, &end);
+                }
+                let truncated = cleanup::checkpoint(connection);
+                reserve.release();
+                if cleared.is_err() && is_ours {
+                    // The log's space is free now.
+                    cleared = clear_away_and_prune(connection, retention);
+                }
                 if let Err(error) = cleared {
                     tracing::warn!("clearing away after run {run}: {error}");
                 }
-                journal::end(connection, run, &end)?;
-                let truncated = cleanup::checkpoint(connection).or_else(|error| match error {
-                    GreenError::Busy { .. } => Ok(false),
-                    other => Err(other),
-                })?;
+                ended?;
                 fail::reach(connection, Failpoint::EndCheckpointed)?;
-                Ok(truncated)
+                Ok(truncated.unwrap_or_else(|error| {
+                    if !matches!(error, GreenError::Busy { .. }) {
+                        tracing::warn!("after run {run}: {error}");
+                    }
+                    false
+                }))
             })
             .await
     }
+}
+
+fn clear_away_and_prune(connection: &mut Connection, retention: Retention) -> Result<(), GreenError> {
+    clear_away(connection)?;
+    fail::reach(connection, Failpoint::EndCleared)?;
+    cleanup::prune(connection, retention)?;
+    fail::reach(connection, Failpoint::EndPruned)?;
+    journal::remove_old(connection, retention.runs).map(drop)
 }
 
 /// Removes the tables and bodies that a run left; to be called by the owner of the run lock only.
@@ -371,52 +419,4 @@ pub(super) fn clear_away(connection: &mut Connection) -> Result<(), GreenError> 
         snapshot::remove(connection, endpoint, unfinished)?;
     }
     Ok(())
-}
-
-/// Takes the run lock, telling who has it when it is taken.
-pub(super) fn lock_for_run(database: &Database) -> Result<RunLock, GreenError> {
-    RunLock::acquire(database).map_err(|error| match error {
-        GreenError::Locked { .. } => {
-            let owner = database.reader().and_then(|connection| journal::unfinished(&connection));
-            GreenError::Locked { owner: owner.ok().flatten().map(Box::new) }
-        }
-        other => other,
-    })
-}
-
-impl Database {
-    /// The newest runs, newest first.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub fn runs(&self, limit: u64) -> Result<Vec<crate::report::RunSummary>, GreenError> {
-        journal::runs(&self.reader()?, limit)
-    }
-
-    /// One run with its steps, attempts and quarantine.
-    ///
-    /// # Errors
-    /// When there is no such run.
-    pub fn run(&self, run: RunId) -> Result<crate::report::RunReport, GreenError> {
-        journal::report(&self.reader()?, run)
-    }
-
-    /// The kept snapshots, of one endpoint or of all, newest first within each.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub fn snapshots(&self, endpoint: Option<Endpoint>) -> Result<Vec<crate::report::SnapshotReport>, GreenError> {
-        let mut connection = self.reader()?;
-        let transaction = connection.transaction().doing("reading the snapshots")?;
-        let in_use = status::snapshots_in_use(&transaction)?;
-        snapshot::list(&transaction, endpoint, &in_use)
-    }
-
-    /// The right to change what only one process may change at a time.
-    ///
-    /// # Errors
-    /// [`GreenError::Locked`] with the owner when a run goes on.
-    pub fn lock(&self) -> Result<RunLock, GreenError> {
-        lock_for_run(self)
-    }
 }

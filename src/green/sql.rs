@@ -75,6 +75,13 @@ pub(super) fn operator(row: &Row<'_>) -> rusqlite::Result<Operator> {
     Ok(Operator { user: row.get("operator_user")?, host: row.get("operator_host")?, pid: row.get("operator_pid")? })
 }
 
+/// The three columns of an operator whose names begin with `prefix`; `None` when they are NULL.
+pub(super) fn prefixed_operator(row: &Row<'_>, prefix: &str) -> rusqlite::Result<Option<Operator>> {
+    let column = |part: &str| format!("{prefix}_{part}");
+    let Some(user) = row.get(column("user").as_str())? else { return Ok(None) };
+    Ok(Some(Operator { user, host: row.get(column("host").as_str())?, pid: row.get(column("pid").as_str())? }))
+}
+
 /// An identifier in double quotes.
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))

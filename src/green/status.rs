@@ -6,9 +6,11 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{
     database::Database,
     error::{Doing, GreenError},
-    hold, journal, lock,
+    hold, journal,
+    lock::{self, Holder},
     schema::{self, version_table},
     sql::{Millis, diff_counts, operator, optional_time, time, word},
+    wal,
 };
 use crate::{
     entity::{Entity, MAPPING_VERSION},
@@ -17,6 +19,9 @@ use crate::{
         Replay, RunId, RunOutcome, RunSummary, SnapshotId, StatusReport, Version,
     },
 };
+
+/// A write-ahead log of this size, in bytes, makes one ask who keeps it; a run leaves none behind.
+const LARGE_WAL: u64 = 16 * 1024 * 1024;
 
 /// Runs, such as failed ones, that may have ended since the one that is held.
 const RUNS_BEHIND_HELD: u64 = 50;
@@ -300,16 +305,21 @@ impl Database {
         let transaction = connection.transaction().doing("reading the state")?;
         let entities =
             Entity::ALL.into_iter().map(|entity| entity_status(&transaction, entity)).collect::<Result<_, _>>()?;
-        let unfinished = journal::unfinished(&transaction)?;
-        let last_run = journal::runs(&transaction, 2)?.into_iter().find(|run| run.outcome.is_some());
+        let newest = journal::runs(&transaction, 2)?;
         let hold = hold::in_force(&transaction)?;
         let held_run = held_run(&transaction)?;
         let publication = newest_publication(&transaction)?;
         let database = self.file_status(&transaction)?;
         drop(transaction);
         // A run without an outcome goes on only while its process has the lock.
-        let running = unfinished.filter(|_| lock::is_held(self));
-        Ok(StatusReport { database, source, hold, held_run, running, entities, last_run, publication })
+        let mut newest = newest.into_iter().map(|run| self.with_dead(run)).peekable();
+        let running = newest.next_if(|run| run.outcome.is_none());
+        let last_run = newest.next();
+        let owner = match lock::holder(self) {
+            Holder::Known(owner) => Some(owner.report(None)),
+            Holder::Nobody | Holder::Unknown => None,
+        };
+        Ok(StatusReport { database, source, hold, held_run, running, owner, entities, last_run, publication })
     }
 
     pub(super) fn file_status(&self, connection: &Connection) -> Result<DatabaseStatus, GreenError> {
@@ -318,11 +328,13 @@ impl Database {
             connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0)).doing(doing)
         };
         let page = pragma("page_size")?;
+        let wal_bytes = std::fs::metadata(self.beside("-wal")).map_or(0, |file| file.len());
         Ok(DatabaseStatus {
             path: self.path().display().to_string(),
             bytes: pragma("page_count")? * page,
             free_bytes: pragma("freelist_count")? * page,
-            wal_bytes: std::fs::metadata(self.beside("-wal")).map_or(0, |file| file.len()),
+            wal_bytes,
+            wal_readers: if wal_bytes < LARGE_WAL { Vec::new() } else { wal::readers(self) },
         })
     }
 }

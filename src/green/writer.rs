@@ -1,6 +1,7 @@
 //! The one thread that owns a run's writing connection.
 
 use std::{
+    panic::{self, AssertUnwindSafe},
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
 };
@@ -9,6 +10,7 @@ use rusqlite::{Connection, InterruptHandle};
 use tokio::sync::oneshot;
 
 use super::error::GreenError;
+use crate::defect;
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
@@ -49,9 +51,13 @@ impl Writer {
         work: impl FnOnce(&mut Connection) -> Result<T, GreenError> + Send + 'static,
     ) -> oneshot::Receiver<Result<T, GreenError>> {
         let (reply, answer) = oneshot::channel();
-        // A failed send drops the reply, which the receiver reads as the writer being gone; so does a panic in the job.
+        // A failed send drops the reply, which the receiver reads as the writer being gone.
         let _ = self.jobs.send(Box::new(move |connection| {
-            let _ = reply.send(work(connection));
+            // A panic ends its job and not the thread: what was open is rolled back on the way, and the end of the run is still
+            // to be written.
+            let result = panic::catch_unwind(AssertUnwindSafe(|| work(connection)));
+            let result = result.unwrap_or_else(|panic| Err(GreenError::Defect { message: defect::message(&*panic) }));
+            let _ = reply.send(result);
         }));
         answer
     }
@@ -95,6 +101,25 @@ mod tests {
     use super::*;
 
     const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+
+    #[tokio::test]
+    async fn a_panic_ends_its_job_and_leaves_no_transaction_open() {
+        let writer = Writer::start(Connection::open_in_memory().unwrap()).unwrap();
+        let work = |connection: &mut Connection| -> Result<(), GreenError> {
+            let transaction = connection.transaction().unwrap();
+            transaction.execute_batch("CREATE TABLE t (a)").unwrap();
+            panic!("seven is not {}", 8);
+        };
+        let error = writer.call(work).await.unwrap_err();
+        assert!(matches!(&error, GreenError::Defect { message } if message == "seven is not 8"), "{error}");
+        let count = |connection: &mut Connection| {
+            assert!(connection.is_autocommit());
+            connection
+                .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
+                .map_err(|error| GreenError::from_sqlite(error, "counting"))
+        };
+        assert_eq!(writer.call(count).await.unwrap(), 0);
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn only_what_may_be_broken_off_is() {

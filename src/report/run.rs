@@ -114,6 +114,10 @@ pub struct RunSummary {
     pub replay_of: Option<RunId>,
     /// What went wrong, or why it is held, or what a partial publish left behind.
     pub error: Option<String>,
+    /// Who asked it to end from another process.
+    pub cancel_asked_by: Option<Operator>,
+    /// When the line of its operator dropped while it went on.
+    pub operator_gone_at: Option<Timestamp>,
 }
 
 /// The answer of `sync`, `publish` and `rollback --to`.

@@ -91,6 +91,18 @@ words! {
 }
 
 words! {
+    /// What the right to run is used for.
+    Work {
+        /// A sync or a replay.
+        Run = "run",
+        /// A cleanup.
+        Cleanup = "cleanup",
+        /// Clearing away what dead runs left.
+        Recovery = "recovery",
+    }
+}
+
+words! {
     /// What made a publication.
     PublicationKind {
         /// A run.

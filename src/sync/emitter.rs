@@ -19,7 +19,7 @@ use crate::{
     clock::Clock,
     entity::Entity,
     green::{JournalEntry, LiveVersion, Retention, RunEnd, Session},
-    report::{RecordCounts, RunOutcome, StepReport, SyncReport},
+    report::{Operator, RecordCounts, RunOutcome, StepReport, SyncReport},
 };
 
 /// Shortest time between two reports of progress on one endpoint.
@@ -97,6 +97,11 @@ impl Emitter {
     pub(super) fn step(&self, entity: Entity) -> StepReport {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.state.step(entity).map_or_else(|| StepReport::new(entity), StepState::report)
+    }
+
+    /// Who asked the run to end from another process.
+    pub(super) fn cancel_asked_by(&self) -> Option<Operator> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).state.cancel_asked_by.clone()
     }
 
     /// Tells an event.

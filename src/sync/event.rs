@@ -75,6 +75,16 @@ pub enum RunEvent {
         /// Their numbers.
         runs: Vec<RunId>,
     },
+    /// Somebody wants the run to end, from another process.
+    CancelAsked {
+        /// Who.
+        by: Operator,
+    },
+    /// The line of the run's operator dropped.
+    OperatorGone {
+        /// Whether the run ends for it.
+        cancels: bool,
+    },
     /// An endpoint is asked.
     AttemptStarted {
         /// The endpoint.
@@ -232,6 +242,8 @@ impl RunEvent {
             | Self::EndpointFailed { .. }
             | Self::LoadFailed { .. }
             | Self::FoundInterrupted { .. }
+            | Self::CancelAsked { .. }
+            | Self::OperatorGone { .. }
             | Self::HoldMet { .. } => true,
             Self::Tripped { finding } => !finding.accepted,
             Self::Ended { outcome, error } => !outcome.is_success() || error.is_some(),
@@ -255,7 +267,12 @@ impl RunEvent {
             Self::Replayed { entities, .. } => entities.contains(&entity),
             Self::Tripped { finding } => finding.entity == entity,
             Self::Published { switches, .. } => switches.iter().any(|switch| switch.entity == entity),
-            Self::Started { .. } | Self::FoundInterrupted { .. } | Self::HoldMet { .. } | Self::Ended { .. } => false,
+            Self::Started { .. }
+            | Self::FoundInterrupted { .. }
+            | Self::CancelAsked { .. }
+            | Self::OperatorGone { .. }
+            | Self::HoldMet { .. }
+            | Self::Ended { .. } => false,
         }
     }
 
@@ -320,6 +337,9 @@ impl fmt::Display for RunEvent {
                     runs.join(", ")
                 )
             }
+            Self::CancelAsked { by } => write!(out, "{by} (pid {}) wants it to end", by.pid),
+            Self::OperatorGone { cancels: true } => write!(out, "the operator's line dropped; it is cancelled"),
+            Self::OperatorGone { cancels: false } => write!(out, "the operator's line dropped; it goes on to its end"),
             Self::AttemptStarted { endpoint, attempt } => write!(out, "{endpoint}: attempt {attempt}"),
             Self::Receiving { endpoint, bytes, elements, .. } => {
                 write!(out, "{endpoint}: {bytes} bytes, {elements} elements")

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     blue::Client,
+    defect,
     entity::{Endpoint, Entity, MAPPING_VERSION},
     green::{GreenError, LiveVersion, Prepared},
     report::{DiffCounts, RunId, SnapshotId},
@@ -326,7 +327,5 @@ async fn blocking<T: Send + 'static>(
 
 fn panic_message(error: JoinError) -> String {
     let Ok(panic) = error.try_into_panic() else { return "was stopped".to_owned() };
-    let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
-    format!("defect in greenroom: {}", message.unwrap_or_else(|| "panic without a message".to_owned()))
+    format!("defect in greenroom: {}", defect::message(&*panic))
 }

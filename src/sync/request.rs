@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use tokio_util::sync::CancellationToken;
+
 use super::scope::Scope;
 use crate::{
     blue::Client,
@@ -29,6 +31,27 @@ pub struct SyncContext {
     pub jitter: Arc<dyn Fn() -> f64 + Send + Sync>,
     /// How many snapshots and runs are kept.
     pub retention: Retention,
+    /// The line to the operator.
+    pub line: Line,
+}
+
+/// What becomes of a run when the line to its operator drops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnHangup {
+    /// It goes on to its end.
+    #[default]
+    Finish,
+    /// It is cancelled.
+    Cancel,
+}
+
+/// The line to the operator of a run, such as a terminal.
+#[derive(Clone, Debug, Default)]
+pub struct Line {
+    /// Cancelled when the line drops.
+    pub dropped: CancellationToken,
+    /// What the run does then.
+    pub on_hangup: OnHangup,
 }
 
 impl fmt::Debug for SyncContext {

@@ -1,20 +1,23 @@
 //! One run from its lock to its record.
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
+use futures_util::FutureExt;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    attend::attend,
     emitter::Emitter,
     event::{EventRecord, RunEvent},
     request::{SyncContext, SyncOptions},
 };
 use crate::{
+    defect,
     entity::Entity,
     green::{Begun, GreenError, HoldRule, LiveVersion, Prepared, PublishOrder, RunStart, Session},
     guard::GuardLimits,
-    report::{GuardReport, HoldReport, RunOutcome, SyncReport},
+    report::{GuardReport, HoldReport, Operator, RunOutcome, SyncReport},
 };
 
 /// Runs a sync or a replay and reports how it ended; every step of it is also sent to `events`.
@@ -46,9 +49,20 @@ pub async fn run(
         emitter.emit(RunEvent::FoundInterrupted { runs: dead });
     }
     let live = live.into_iter().map(|(version, _)| version).collect();
-    let run = Run { context: context.clone(), request, emitter: Arc::new(emitter), live: Arc::new(live), cancel };
-    let (outcome, error) = run.execute().await;
-    Ok(run.emitter.finish(outcome, error, context.retention).await)
+    let emitter = Arc::new(emitter);
+    let attending = attend(&emitter, &context.line, &cancel)?;
+    let run = Run { context: context.clone(), request, emitter, live: Arc::new(live), cancel };
+    let (outcome, error) = AssertUnwindSafe(run.execute()).catch_unwind().await.unwrap_or_else(|panic| {
+        // Whatever else was begun for the run is given up by it.
+        run.cancel.cancel();
+        failed(&GreenError::Defect { message: defect::message(&*panic) })
+    });
+    let (outcome, error) = run.as_recorded((outcome, error)).await;
+    let report = run.emitter.finish(outcome, error, context.retention).await;
+    attending.abort();
+    // What it still looks at keeps neither the lock nor the writer.
+    let _ = attending.await;
+    Ok(report)
 }
 
 /// A run that began.
@@ -73,7 +87,7 @@ impl Run {
             return failed(&GreenError::Moved { newest: base, expected });
         }
         let (prepared, failures) = self.prepare().await;
-        let cancelled = || (RunOutcome::Cancelled, Some(GreenError::Cancelled.to_string()));
+        let cancelled = || cancelled(self.emitter.cancel_asked_by());
         if self.cancel.is_cancelled() {
             return cancelled();
         }
@@ -202,10 +216,30 @@ impl Run {
                 (RunOutcome::Published, left_behind)
             }
             Err(GreenError::Held { hold }) => self.held(*hold),
-            Err(error @ GreenError::Cancelled) => (RunOutcome::Cancelled, Some(error.to_string())),
+            Err(GreenError::Cancelled { by }) => cancelled(by.or_else(|| self.emitter.cancel_asked_by())),
             Err(error) => failed(&error),
         }
     }
+
+    /// How the run ended by the word of the database: a publish that was made and could not be told of is one.
+    async fn as_recorded(&self, end: End) -> End {
+        if !matches!(end.0, RunOutcome::Failed) {
+            return end;
+        }
+        match self.emitter.session().published().await {
+            Ok(Some(publication)) => {
+                let (switches, hold_released) = (publication.switches, publication.hold_released);
+                let publication = publication.report.id;
+                self.emitter.emit(RunEvent::Published { publication, switches, duration_ms: 0, hold_released });
+                (RunOutcome::Published, end.1.map(|error| format!("published, but then: {error}")))
+            }
+            _ => end,
+        }
+    }
+}
+
+fn cancelled(by: Option<Operator>) -> End {
+    (RunOutcome::Cancelled, Some(GreenError::Cancelled { by }.to_string()))
 }
 
 fn failed(error: &GreenError) -> End {

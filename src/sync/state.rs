@@ -43,8 +43,13 @@ pub struct RunState {
     pub replay: Option<Replay>,
     /// The run whose snapshots it takes, for a replay.
     pub replay_of: Option<RunId>,
+    /// Who asked it to end from another process.
+    pub cancel_asked_by: Option<Operator>,
+    /// When the line of its operator dropped.
+    pub operator_gone_at: Option<Timestamp>,
+    /// Who started it.
+    pub operator: Operator,
     trigger: Trigger,
-    operator: Operator,
     source: String,
 }
 
@@ -78,8 +83,10 @@ impl RunState {
             dry_run: *dry_run,
             replay: *replay,
             replay_of: *replay_of,
-            trigger: *trigger,
+            cancel_asked_by: None,
+            operator_gone_at: None,
             operator: operator.clone(),
+            trigger: *trigger,
             source: source.clone(),
         })
     }
@@ -102,6 +109,8 @@ impl RunState {
     pub fn apply(&mut self, record: &EventRecord) {
         match &record.event {
             RunEvent::Started { .. } | RunEvent::FoundInterrupted { .. } => {}
+            RunEvent::CancelAsked { by } => self.cancel_asked_by = Some(by.clone()),
+            RunEvent::OperatorGone { .. } => self.operator_gone_at = Some(record.at),
             RunEvent::AttemptStarted { endpoint, attempt } => self.each(*endpoint, |step| {
                 step.stage = Stage::Fetching;
                 step.attempts = *attempt;
@@ -221,6 +230,8 @@ impl RunState {
             replay: self.replay,
             replay_of: self.replay_of,
             error: self.error.clone(),
+            cancel_asked_by: self.cancel_asked_by.clone(),
+            operator_gone_at: self.operator_gone_at,
         };
         SyncReport {
             run,

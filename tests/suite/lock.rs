@@ -34,8 +34,8 @@ async fn a_second_run_is_refused_and_told_who_is_at_work() {
     let (sender, mut events) = mpsc::unbounded_channel();
     let refused = other.sync(SyncOptions::full(Trigger::Console), sender, CancellationToken::new()).await.unwrap_err();
     let OperationError::Green(GreenError::Locked { owner: Some(owner) }) = &refused else { panic!("{refused}") };
-    assert_eq!((owner.id, owner.outcome, owner.operator.pid), (1, None, 4711));
-    for word in ["run 1", "ana@box", "pid 4711", "2023-11-14T"] {
+    assert_eq!((owner.run, owner.answers, owner.operator.pid), (Some(1), Some(true), 4711));
+    for word in ["run 1", "ana@box", "pid 4711", "2023-11-14 22:13:20Z"] {
         assert!(refused.to_string().contains(word), "no {word} in {refused}");
     }
     assert!(events.recv().await.is_none(), "a run that did not begin has no events");

@@ -26,6 +26,7 @@ mod guards;
 mod invariants;
 mod lock;
 mod model;
+mod others;
 mod outcome;
 mod picture;
 mod properties;

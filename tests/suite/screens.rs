@@ -119,11 +119,18 @@ pub(crate) fn status(active: i64, backup: i64) -> StatusReport {
         run_id: (active != 0).then_some(6),
     });
     StatusReport {
-        database: DatabaseStatus { path: "/data/green.db".into(), bytes: 888_856_576, free_bytes: 4096, wal_bytes: 0 },
+        database: DatabaseStatus {
+            path: "/data/green.db".into(),
+            bytes: 888_856_576,
+            free_bytes: 4096,
+            wal_bytes: 0,
+            wal_readers: Vec::new(),
+        },
         source: Some("https://blue.example.com/".into()),
         hold: None,
         held_run: None,
         running: None,
+        owner: None,
         entities: entities.collect(),
         last_run: (active != 0).then(|| past_run(6, RunOutcome::Published, None)),
         publication: (active != 0).then(|| publication(5, PublicationKind::Sync)),
@@ -146,6 +153,8 @@ pub(crate) fn past_run(id: i64, outcome: RunOutcome, error: Option<&str>) -> Run
         replay: None,
         replay_of: None,
         error: error.map(str::to_owned),
+        cancel_asked_by: None,
+        operator_gone_at: None,
     }
 }
 

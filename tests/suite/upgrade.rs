@@ -7,7 +7,14 @@ use greenroom::{
 
 use crate::{data::Data, support::Rig};
 
-/// Takes a database back to the bookkeeping of its first version, as if no later greenroom had seen it.
+/// Takes a database back to the bookkeeping of its second version, as if no later greenroom had seen it.
+pub(crate) const TO_VERSION_2: &str = "
+    ALTER TABLE sync_runs DROP COLUMN cancel_user; ALTER TABLE sync_runs DROP COLUMN cancel_host;
+    ALTER TABLE sync_runs DROP COLUMN cancel_pid; ALTER TABLE sync_runs DROP COLUMN cancel_at;
+    ALTER TABLE sync_runs DROP COLUMN operator_gone_at; ALTER TABLE sync_runs DROP COLUMN untold;
+    PRAGMA user_version = 2;";
+
+/// The same from the second version to the first.
 pub(crate) const TO_VERSION_1: &str = "
     DROP TABLE sync_guards; DROP TABLE sync_publication_guards; DROP TABLE sync_holds; DROP TABLE sync_same_rows;
     DROP TABLE sync_quarantine_records;
@@ -26,6 +33,7 @@ async fn what_the_first_version_wrote_is_taken_over() {
     let rig = Rig::new(&Data::small(2)).await;
     rig.publish().await;
     rig.publish_data(&broken).await;
+    rig.writer().execute_batch(TO_VERSION_2).unwrap();
     rig.writer().execute_batch(TO_VERSION_1).unwrap();
     let before = rig.picture();
     Database::open(&rig.path).unwrap();

@@ -6,7 +6,7 @@ use super::{
     place::Place,
     state::{Look, Phase, number, reader},
 };
-use crate::{data::Data, upgrade::TO_VERSION_1};
+use crate::{data::Data, upgrade::{TO_VERSION_1, TO_VERSION_2}};
 
 /// A command that is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -172,10 +172,12 @@ fn litter(place: &Place) {
     connection.execute_batch(&format!("BEGIN IMMEDIATE; {litter} COMMIT;")).unwrap();
 }
 
-/// Makes a database at `path` as the first version of greenroom left it, with two publications.
-pub(super) fn age(place: &Place, path: &Path) {
+/// Makes a database at `path` as an earlier version of greenroom left it, with two publications.
+pub(super) fn age(place: &Place, path: &Path, version: usize) {
     place.writer().execute("VACUUM INTO ?1", [path.to_str().unwrap()]).unwrap();
     let connection = rusqlite::Connection::open(path).unwrap();
     connection.execute_batch("PRAGMA journal_mode = WAL").unwrap();
-    connection.execute_batch(TO_VERSION_1).unwrap();
+    for back in &[TO_VERSION_2, TO_VERSION_1][..3 - version] {
+        connection.execute_batch(back).unwrap();
+    }
 }

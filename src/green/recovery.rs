@@ -1,0 +1,145 @@
+//! What is done about runs whose process died or does not answer, and what the next start has to tell.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{
+    database::Database,
+    error::{Doing, GreenError},
+    fail, journal,
+    lock::{self, Holder, RunLock},
+    reserve, schema,
+    session::clear_away,
+    sql::Millis,
+};
+use crate::{
+    failpoint::Failpoint,
+    process,
+    report::{Operator, RunId, RunOutcome, RunSummary, Work},
+};
+
+/// What is said of a run whose process died.
+pub(super) const DIED: &str = "its process ended before it was done; nothing was switched";
+
+/// Marks dead runs as interrupted and clears away what they left, but for their complete snapshots; to be called by the
+/// owner of the run lock only.
+pub(super) fn recover(
+    database: &Database,
+    connection: &mut Connection,
+    at: Timestamp,
+) -> Result<Vec<RunId>, GreenError> {
+    // On a full disk this is the space for what follows.
+    reserve::release_left(database);
+    let dead = journal::interrupt_dead(connection, at)?;
+    fail::reach(connection, Failpoint::RecoverMarked)?;
+    clear_away(connection)?;
+    Ok(dead)
+}
+
+impl Database {
+    /// Marks runs whose process died as interrupted and clears away what they left. Does nothing while another process is at
+    /// work, and writes nothing when there is nothing to do.
+    ///
+    /// # Returns
+    /// The runs that were marked.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub fn recover(&self, operator: &Operator, at: Timestamp) -> Result<Vec<RunId>, GreenError> {
+        let reader = self.reader()?;
+        if journal::unfinished(&reader)?.is_none() && schema::leftovers(&reader)?.is_empty() {
+            return Ok(Vec::new());
+        }
+        drop(reader);
+        let _lock = match RunLock::acquire(self, Work::Recovery, operator, at) {
+            Ok(lock) => lock,
+            Err(GreenError::Locked { .. }) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        recover(self, &mut self.writer()?, at)
+    }
+
+    /// Writes down that `operator` wants the run that goes on to end. It cannot publish from then on.
+    ///
+    /// # Returns
+    /// The run; `None` when none has no outcome.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn ask_to_end(&self, operator: &Operator, at: Timestamp) -> Result<Option<RunId>, GreenError> {
+        let doing = "asking the run to end";
+        let connection = self.writer()?;
+        let Some(run) = journal::unfinished(&connection)? else { return Ok(None) };
+        let asked = connection
+            .query_row(
+                // The first who asks is named.
+                "UPDATE sync_runs SET cancel_user = coalesce(cancel_user, ?2), cancel_host = coalesce(cancel_host, ?3), \
+                 cancel_pid = coalesce(cancel_pid, ?4), cancel_at = coalesce(cancel_at, ?5) \
+                 WHERE id = ?1 AND outcome IS NULL RETURNING id",
+                params![run.id, operator.user, operator.host, operator.pid, Millis(at)],
+                |row| row.get(0),
+            )
+            .optional()
+            .doing(doing)?;
+        Ok(asked)
+    }
+
+    /// Ends the process that has the run lock, at once, unless it is not the one of `beat` any more.
+    ///
+    /// # Errors
+    /// [`GreenError::CannotEnd`] when that is not for this process to do.
+    pub fn end_owner(&self, beat: u64, operator: &Operator) -> Result<(), GreenError> {
+        let cannot = |owner: String, why: String| GreenError::CannotEnd { owner, why };
+        match lock::holder(self) {
+            Holder::Nobody => Ok(()),
+            Holder::Unknown => {
+                Err(cannot("the owner of the run lock".to_owned(), "it does not say who it is".to_owned()))
+            }
+            Holder::Known(owner) => {
+                let named = owner.report(None).to_string();
+                if owner.beat != beat {
+                    return Err(cannot(named, "it answers".to_owned()));
+                }
+                if owner.operator.host != operator.host {
+                    return Err(cannot(
+                        named,
+                        format!("its host is {}, this one is {}", owner.operator.host, operator.host),
+                    ));
+                }
+                let Some(began) = owner.process_began else {
+                    return Err(cannot(named, "it does not say when its process began".to_owned()));
+                };
+                match process::kill(owner.operator.pid, began) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(cannot(named, error.to_string())),
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Runs that ended while nobody was there to read how: those whose operator was gone and those whose process died.
+    /// Newest first; each is answered once.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub fn take_untold(&self) -> Result<Vec<RunSummary>, GreenError> {
+        let doing = "reading what happened";
+        let untold = journal::untold(&self.reader()?)?;
+        if !untold.is_empty() {
+            let connection = self.writer()?;
+            for run in &untold {
+                connection.execute("UPDATE sync_runs SET untold = 0 WHERE id = ?1", [run.id]).doing(doing)?;
+            }
+        }
+        Ok(untold)
+    }
+
+    /// Says of a run without an outcome whose process is gone that it was interrupted, as the next run will record.
+    pub(super) fn with_dead(&self, mut run: RunSummary) -> RunSummary {
+        if run.outcome.is_none() && !lock::is_alive(self, run.id) {
+            run.outcome = Some(RunOutcome::Interrupted);
+            run.error = Some(DIED.to_owned());
+        }
+        run
+    }
+}
