@@ -3,7 +3,7 @@
 //! `place` is a database with a source and the program on both, `state` what a database holds and that it is sound. Each drill
 //! counts what it did and fails when that was not enough. CONTRIBUTING.md says how to make them longer.
 
-mod kinds;
 mod kills;
+mod kinds;
 mod place;
 mod state;

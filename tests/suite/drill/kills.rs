@@ -109,7 +109,7 @@ impl Worker {
                 break;
             }
             // What was begun once may be gone on with, or not.
-            if kind == Kind::Upgrade || (kind == Kind::FirstStart && self.random.bool()) {
+            if kind.is_on_another() && self.random.bool() {
                 self.recover(&path, &looks);
                 looks.clear();
                 path = self.path(kind);
@@ -175,22 +175,28 @@ impl Worker {
     /// Kills what was started, at some moment or shortly after something it told.
     fn kill(&mut self, kind: Kind, mut started: Started, took: Duration) -> Ended {
         let moment = if kind == Kind::Sync && self.random.bool() {
-            // The end is short and worth more visits than its time would give it.
-            let last = if self.random.u8(..3) == 0 { self.lines.saturating_sub(4)..self.lines } else { 0..self.lines };
             let deadline = Instant::now() + Duration::from_mins(2);
-            for _ in 0..self.random.usize(last) {
-                if started.line(deadline).is_err() {
-                    break;
-                }
+            if self.random.bool() {
+                // The end is short and worth more visits than its time would give it.
+                while started.line(deadline).is_ok_and(|line| !line.contains("\"event\":\"published\"")) {}
+                Instant::now() + Duration::from_micros(self.random.u64(..3_000))
+            } else {
+                let wanted = self.random.usize(..self.lines);
+                while started.line(deadline).is_ok() && started.lines_so_far() < wanted {}
+                Instant::now() + Duration::from_micros(self.random.u64(..5_000))
             }
-            Instant::now() + Duration::from_micros(self.random.u64(..4_000))
         } else {
-            let moment = took.mul_f64(self.random.f64() * 1.15);
-            if moment > took {
+            let part = match kind {
+                Kind::FirstStart => self.random.f64() * 1.3,
+                // What is committed is so near the end.
+                _ if self.random.bool() => self.random.f64().mul_add(0.45, 0.6),
+                _ => self.random.f64() * 1.05,
+            };
+            if part > 1.0 && kind != Kind::FirstStart {
                 // Whether this kill is in time says whether it takes as long as was thought.
                 self.durations.insert(kind, took.mul_f64(1.05));
             }
-            Instant::now() + moment
+            Instant::now() + took.mul_f64(part)
         };
         started.until(moment);
         started.signal(Signal::KILL);
@@ -217,15 +223,20 @@ impl Worker {
         after.keeps_snapshots_of(&before);
         let connection = reader(path);
         for run in looks.iter().flat_map(|look| &look.unfinished) {
-            let interrupted = format!("SELECT outcome = 'interrupted' AND publication IS NULL FROM sync_runs WHERE id = {run}");
+            let interrupted =
+                format!("SELECT outcome = 'interrupted' AND publication IS NULL FROM sync_runs WHERE id = {run}");
             assert_eq!(number(&connection, &interrupted), Some(1), "run {run}, which was killed");
         }
+        let mut died = if path == self.place.path { std::mem::take(&mut self.died) } else { Vec::new() };
         for look in looks.iter().filter(|look| look.phase == Phase::Published) {
             let outcome = format!("SELECT outcome = 'published' FROM sync_runs WHERE id = {}", look.run);
             assert_eq!(number(&connection, &outcome), Some(1), "run {}, which had published", look.run);
-            self.died.push(look.run);
+            died.push(look.run);
         }
-        invariants::check_but_for(&connection, &self.died);
+        invariants::check_but_for(&connection, &died);
+        if path == self.place.path {
+            self.died = died;
+        }
         self.place.blue.forget();
         self.tally.recovered += 1;
     }

@@ -6,7 +6,10 @@ use super::{
     place::Place,
     state::{Look, Phase, number, reader},
 };
-use crate::{data::Data, upgrade::{TO_VERSION_1, TO_VERSION_2}};
+use crate::{
+    data::Data,
+    upgrade::{TO_VERSION_1, TO_VERSION_2},
+};
 
 /// A command that is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,15 +28,8 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 7] = [
-        Self::Sync,
-        Self::Rollback,
-        Self::Publish,
-        Self::GoBack,
-        Self::Cleanup,
-        Self::FirstStart,
-        Self::Upgrade,
-    ];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Sync, Self::Rollback, Self::Publish, Self::GoBack, Self::Cleanup, Self::FirstStart, Self::Upgrade];
 
     /// Whether each time begins with another database.
     pub(super) fn is_on_another(self) -> bool {

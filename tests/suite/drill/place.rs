@@ -133,6 +133,11 @@ impl Started {
         Ok(self.stdout.last().unwrap())
     }
 
+    /// Lines that it was heard to print.
+    pub(super) fn lines_so_far(&self) -> usize {
+        self.stdout.len()
+    }
+
     /// Waits until `moment` or the end of its output, whichever comes first.
     pub(super) fn until(&mut self, moment: Instant) {
         while self.line(moment).is_ok() {}

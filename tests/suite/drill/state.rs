@@ -1,6 +1,10 @@
 //! What a database holds, looked at as a visitor would, and that it is sound whatever happened to the last program.
 
-use std::{collections::BTreeMap, fmt, path::{Path, PathBuf}};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use greenroom::entity::{Endpoint, Entity};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, types::Value};
@@ -107,7 +111,11 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// One number, if there is one.
 pub(super) fn number(connection: &Connection, sql: &str) -> Option<i64> {
-    connection.query_row(sql, [], |row| row.get(0)).optional().unwrap_or_else(|error| panic!("{sql}: {error}")).flatten()
+    connection
+        .query_row(sql, [], |row| row.get(0))
+        .optional()
+        .unwrap_or_else(|error| panic!("{sql}: {error}"))
+        .flatten()
 }
 
 impl Look {
@@ -139,10 +147,8 @@ impl Look {
             version > 1 && number(&transaction, "SELECT count(*) FROM sync_holds WHERE released_at IS NULL") != Some(0);
         look.run = number(&transaction, "SELECT max(id) FROM sync_runs").unwrap_or_default();
         look.phase = phase(&transaction, look.run);
-        look.backup_run = number(
-            &transaction,
-            "SELECT from_run FROM sync_publication_entities ORDER BY publication_id DESC LIMIT 1",
-        );
+        look.backup_run =
+            number(&transaction, "SELECT from_run FROM sync_publication_entities ORDER BY publication_id DESC LIMIT 1");
         look.unfinished = numbers(&transaction, "SELECT id FROM sync_runs WHERE outcome IS NULL");
         for endpoint in Endpoint::ALL {
             let whole = format!(
@@ -197,10 +203,8 @@ fn state(connection: &Connection) -> State {
         let rows = i64::try_from(expected).unwrap();
         let told = if active == 0 { vec![] } else { vec![[active, backup, rows].map(Value::Integer).to_vec()] };
         assert_eq!(query(connection, &newest), told, "newest switch of {entity}");
-        let publication = format!(
-            "SELECT max(publication_id) FROM sync_publication_entities WHERE entity = '{}'",
-            entity.name()
-        );
+        let publication =
+            format!("SELECT max(publication_id) FROM sync_publication_entities WHERE entity = '{}'", entity.name());
         found.push((live, kept.flatten(), active, number(connection, &publication)));
     }
     assert!(found.iter().all(|one| *one == found[0]), "parts of two publications at one moment: {found:?}");
@@ -211,7 +215,8 @@ fn state(connection: &Connection) -> State {
 
 /// The one generation of all rows in `table`, of which there must be so many.
 fn generation(connection: &Connection, entity: Entity, table: &str, expected: Option<u64>) -> Option<u64> {
-    let answer = connection.query_row(&generations(entity, table), [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+    let answer =
+        connection.query_row(&generations(entity, table), [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
     let (count, least, greatest): (u64, Option<u64>, Option<u64>) = answer.unwrap();
     assert_eq!(count, expected.unwrap_or_default(), "rows of {table}");
     assert_eq!(least, greatest, "{table} holds rows of two generations");
@@ -228,9 +233,10 @@ fn phase(connection: &Connection, run: i64) -> Phase {
     }
     let is = |sql: String| number(connection, &sql).is_some_and(|count| count > 0);
     let told = "SELECT count(*) FROM sync_events WHERE json_extract(event, '$.event') = 'ended' AND run_id";
-    if is(format!("{told} = {run}")) {
+    let outcome = |outcome: &str| format!("SELECT count(*) FROM sync_runs WHERE outcome = '{outcome}' AND id = {run}");
+    if is(format!("{told} = {run}")) || is(outcome("interrupted")) {
         Phase::Ended
-    } else if is(format!("SELECT count(*) FROM sync_runs WHERE outcome IS NOT NULL AND id = {run}")) {
+    } else if is(outcome("published")) {
         Phase::Published
     } else if is(format!("SELECT count(*) FROM sqlite_schema WHERE name LIKE '%\\_shadow\\_{run}' ESCAPE '\\'")) {
         Phase::Loading
