@@ -365,6 +365,14 @@ impl Data {
         self
     }
 
+    /// The same rows in a body that is so much longer in each element at `endpoint`.
+    pub(crate) fn padded(mut self, endpoint: Endpoint, bytes: usize) -> Self {
+        for element in self.lists.get_mut(&endpoint).unwrap() {
+            element["padding"] = json!("x".repeat(bytes));
+        }
+        self
+    }
+
     /// The same with only the first `count` elements at `endpoint`, each of which makes one row.
     pub(crate) fn only(mut self, endpoint: Endpoint, count: usize) -> Self {
         self.lists.get_mut(&endpoint).unwrap().truncate(count);

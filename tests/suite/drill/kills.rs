@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::Path,
     sync::atomic::{AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
@@ -14,11 +14,12 @@ use rustix::process::Signal;
 use tokio::runtime::Handle;
 
 use super::{
-    kinds::{self, Kind, Sent},
-    place::{Ended, Place, Started},
-    state::{Look, Phase, number, reader},
+    kinds::{self, Kind},
+    place::{Ended, Started},
+    site::{Outcome, Site},
+    state::{Look, Phase},
 };
-use crate::{invariants, support::setting};
+use crate::support::setting;
 
 /// Kills of a process that had not ended by itself, at least.
 const KILLS: u64 = 300;
@@ -52,55 +53,24 @@ struct Tally {
     recovered: u64,
 }
 
-/// Kills one process after another over a database of its own.
+/// Kills one process after another at a site of its own.
 struct Worker {
-    place: Place,
-    random: fastrand::Rng,
-    sent: Sent,
-    /// Databases that earlier versions left.
-    old: [PathBuf; 2],
+    site: Site,
     /// How long each takes when it is left alone.
     durations: BTreeMap<Kind, Duration>,
     /// Lines that a sync prints.
     lines: usize,
-    others: u32,
-    /// Runs that were killed between their publish and their end.
-    died: Vec<i64>,
     tally: Tally,
 }
 
 impl Worker {
     fn new(seed: u64, runtime: &Handle) -> Self {
-        let place = Place::new(runtime);
-        let old = [1, 2].map(|version| place.beside(&format!("version{version}.db")));
-        let mut sent = Sent::default();
-        for _ in 0..3 {
-            sent.renew(&place);
-            place.call(&["sync"]);
-        }
-        for (version, old) in (1..).zip(&old) {
-            kinds::age(&place, old, version);
-        }
-        let (random, tally) = (fastrand::Rng::with_seed(seed), Tally::default());
-        Self { place, random, sent, old, durations: BTreeMap::new(), lines: 0, others: 0, died: Vec::new(), tally }
-    }
-
-    /// The database that `kind` is about.
-    fn path(&mut self, kind: Kind) -> PathBuf {
-        if !kind.is_on_another() {
-            return self.place.path.clone();
-        }
-        self.others += 1;
-        let path = self.place.beside(&format!("other{}.db", self.others));
-        if kind == Kind::Upgrade {
-            std::fs::copy(&self.old[usize::from(self.random.bool())], &path).unwrap();
-        }
-        path
+        Self { site: Site::new(seed, runtime), durations: BTreeMap::new(), lines: 0, tally: Tally::default() }
     }
 
     /// Kills `kind` a few times, and lets a sync put things right.
     fn burst(&mut self, kind: Kind, killed: &AtomicU64) {
-        let mut path = self.path(kind);
+        let mut path = self.site.path(kind);
         let mut looks = Vec::new();
         let mut kills = 0;
         for _ in 0..BURST * 3 {
@@ -109,45 +79,35 @@ impl Worker {
                 break;
             }
             // What was begun once may be gone on with, or not.
-            if kind.is_on_another() && self.random.bool() {
+            if kind.is_on_another() && self.site.random.bool() {
                 self.recover(&path, &looks);
                 looks.clear();
-                path = self.path(kind);
+                path = self.site.path(kind);
             }
         }
         self.recover(&path, &looks);
     }
 
+    fn recover(&mut self, path: &Path, looks: &[Look]) {
+        self.site.recover(path, looks);
+        self.tally.recovered += 1;
+    }
+
     /// Does `kind` once and kills it, unless nobody knows yet how long it takes.
     fn strike(&mut self, kind: Kind, path: &Path, killed: &AtomicU64, kills: &mut usize) -> Look {
-        let found = Look::at(path);
-        let plan = self.sent.prepare(kind, &self.place, &mut self.random, &found);
-        let before = Look::at(path);
+        let (before, plan) = self.site.prepare(kind, path);
         let arguments: Vec<_> = plan.arguments.iter().map(String::as_str).collect();
-        let started = self.place.start_on(path, &arguments, None);
+        let started = self.site.place.start_on(path, &arguments, None);
         let ended = match self.durations.get(&kind).copied() {
             None => self.measure(kind, started),
             Some(took) => self.kill(kind, started, took),
         };
-        let after = Look::at(path);
-        let is_killed = ended.died_by(Signal::KILL);
-        let is_done = after.state.publication != before.state.publication;
-        if let Some((live, backup)) = plan.after.filter(|_| is_done) {
-            let publication = before.state.publication.map_or(1, |newest| newest + 1);
-            let state = (after.state.publication, after.state.live, after.state.backup);
-            assert_eq!(state, (Some(publication), live, backup), "{kind} of {before:?}: {ended:?}");
-        } else {
-            assert_eq!(after.state, before.state, "{kind}: {ended:?}");
-        }
-        if ended.acknowledged() && plan.after.is_some() {
-            assert!(is_done, "{kind} told of a publication that is not there: {ended:?}");
-            self.tally.acknowledged += u64::from(is_killed);
-        }
-        after.keeps_snapshots_of(&before);
-        if is_killed {
+        let Outcome { after, is_done } = self.site.check(kind, path, &before, &plan, &ended);
+        if ended.died_by(Signal::KILL) {
             *kills += 1;
             killed.fetch_add(1, Ordering::Relaxed);
             *self.tally.kills.entry((kind, kinds::phase(kind, path, &before, &after))).or_default() += 1;
+            self.tally.acknowledged += u64::from(is_done && ended.acknowledged());
         } else {
             assert_eq!(ended.status.code(), Some(0), "{kind}: {ended:?}");
             assert!(is_done || plan.after.is_none(), "{kind} did nothing: {ended:?}");
@@ -174,23 +134,23 @@ impl Worker {
 
     /// Kills what was started, at some moment or shortly after something it told.
     fn kill(&mut self, kind: Kind, mut started: Started, took: Duration) -> Ended {
-        let moment = if kind == Kind::Sync && self.random.bool() {
+        let moment = if kind == Kind::Sync && self.site.random.bool() {
             let deadline = Instant::now() + Duration::from_mins(2);
-            if self.random.bool() {
+            if self.site.random.bool() {
                 // The end is short and worth more visits than its time would give it.
                 while started.line(deadline).is_ok_and(|line| !line.contains("\"event\":\"published\"")) {}
-                Instant::now() + Duration::from_micros(self.random.u64(..3_000))
+                Instant::now() + Duration::from_micros(self.site.random.u64(..3_000))
             } else {
-                let wanted = self.random.usize(..self.lines);
+                let wanted = self.site.random.usize(..self.lines);
                 while started.line(deadline).is_ok() && started.lines_so_far() < wanted {}
-                Instant::now() + Duration::from_micros(self.random.u64(..5_000))
+                Instant::now() + Duration::from_micros(self.site.random.u64(..5_000))
             }
         } else {
             let part = match kind {
-                Kind::FirstStart => self.random.f64() * 1.3,
+                Kind::FirstStart => self.site.random.f64() * 1.3,
                 // What is committed is so near the end.
-                _ if self.random.bool() => self.random.f64().mul_add(0.45, 0.6),
-                _ => self.random.f64() * 1.05,
+                _ if self.site.random.bool() => self.site.random.f64().mul_add(0.45, 0.6),
+                _ => self.site.random.f64() * 1.05,
             };
             if part > 1.0 && kind != Kind::FirstStart {
                 // Whether this kill is in time says whether it takes as long as was thought.
@@ -205,40 +165,6 @@ impl Worker {
             self.durations.insert(kind, (took + ended.took) / 2);
         }
         ended
-    }
-
-    /// The next sync publishes, and makes all of what dead runs left whole or nothing.
-    fn recover(&mut self, path: &Path, looks: &[Look]) {
-        if Look::at(path).state.hold {
-            self.place.call_on(path, &["release"]);
-        }
-        let before = Look::at(path);
-        let generation = self.sent.renew(&self.place);
-        let ended = self.place.call_on(path, &["sync", "--json"]);
-        assert_eq!(ended.json()["run"]["outcome"], "published");
-        let after = Look::at(path);
-        let publication = before.state.publication.map_or(1, |newest| newest + 1);
-        let state = (after.state.publication, after.state.live, after.state.backup);
-        assert_eq!(state, (Some(publication), Some(generation), before.state.live), "{before:?}");
-        after.keeps_snapshots_of(&before);
-        let connection = reader(path);
-        for run in looks.iter().flat_map(|look| &look.unfinished) {
-            let interrupted =
-                format!("SELECT outcome = 'interrupted' AND publication IS NULL FROM sync_runs WHERE id = {run}");
-            assert_eq!(number(&connection, &interrupted), Some(1), "run {run}, which was killed");
-        }
-        let mut died = if path == self.place.path { std::mem::take(&mut self.died) } else { Vec::new() };
-        for look in looks.iter().filter(|look| look.phase == Phase::Published) {
-            let outcome = format!("SELECT outcome = 'published' FROM sync_runs WHERE id = {}", look.run);
-            assert_eq!(number(&connection, &outcome), Some(1), "run {}, which had published", look.run);
-            died.push(look.run);
-        }
-        invariants::check_but_for(&connection, &died);
-        if path == self.place.path {
-            self.died = died;
-        }
-        self.place.blue.forget();
-        self.tally.recovered += 1;
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::{fmt, path::Path};
 
+use greenroom::entity::Endpoint;
+
 use super::{
     place::Place,
     state::{Look, Phase, number, reader},
@@ -63,6 +65,8 @@ pub(super) struct Plan {
 #[derive(Debug, Default)]
 pub(super) struct Sent {
     pub(super) generation: u64,
+    /// Whether a body is longer than what is staged at once.
+    pub(super) is_long: bool,
     prepared: Option<(i64, u64)>,
 }
 
@@ -70,7 +74,9 @@ impl Sent {
     /// Sends a generation that was never sent before.
     pub(super) fn renew(&mut self, place: &Place) -> u64 {
         self.generation += 1;
-        place.blue.send(&Data::marked(self.generation));
+        let data = Data::marked(self.generation);
+        // Talents in several parts.
+        place.blue.send(&if self.is_long { data.padded(Endpoint::Talents, 600_000) } else { data });
         self.prepared = None;
         self.generation
     }
