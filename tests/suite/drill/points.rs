@@ -2,17 +2,17 @@
 //!
 //! What must be live then is stated for each: [`side`].
 
-use std::{collections::BTreeMap, thread, time::Instant};
+use std::{collections::BTreeMap, path::PathBuf, thread, time::Instant};
 
 use greenroom::failpoint::Failpoint;
 use rustix::process::Signal;
 use tokio::runtime::Handle;
 
 use super::{
-    kinds::Kind,
+    kinds::{self, Kind},
     place::Ended,
     site::{Outcome, Site},
-    state::{Look, Phase, number, reader},
+    state::{Look, Phase},
 };
 
 /// Sites that are worked at at the same time.
@@ -20,7 +20,7 @@ const WORKERS: usize = 2;
 
 /// What is live once a point was reached and no further: what was live before, or what was to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+pub(super) enum Side {
     Before,
     After,
 }
@@ -59,19 +59,23 @@ fn side(point: Failpoint) -> (Kind, &'static [u32], Side) {
 
 /// A point that is reached by a command for the so-and-so-many-th time, and what is live then.
 #[derive(Clone, Copy, Debug)]
-struct Case {
-    point: Failpoint,
-    time: u32,
-    kind: Kind,
-    side: Side,
+pub(super) struct Case {
+    pub(super) point: Failpoint,
+    pub(super) time: u32,
+    pub(super) kind: Kind,
+    pub(super) side: Side,
+    /// Whether it is the one time that is neither the first nor the last, as far as there is one.
+    pub(super) is_midway: bool,
 }
 
 /// All points at their times, and some of them reached in other ways, too.
-fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for point in Failpoint::ALL.iter().copied() {
         let (kind, times, side) = side(point);
-        cases.extend(times.iter().map(|time| Case { point, time: *time, kind, side }));
+        let midway = times[(times.len() - 1) / 2];
+        let case = |time: &u32| Case { point, time: *time, kind, side, is_midway: *time == midway };
+        cases.extend(times.iter().map(case));
     }
     for case in cases.clone() {
         let kinds: &[Kind] = match (case.point, case.time) {
@@ -89,7 +93,7 @@ fn cases() -> Vec<Case> {
 }
 
 /// Does `work` with each of `cases`, some at the same time.
-fn share<C: Sync, T: Send>(cases: &[C], work: impl Fn(&mut Site, &C) -> T + Sync) -> Vec<T> {
+pub(super) fn share<C: Sync, T: Send>(cases: &[C], work: impl Fn(&mut Site, &C) -> T + Sync) -> Vec<T> {
     let (runtime, work) = (Handle::current(), &work);
     let share = |number: usize, runtime: &Handle| {
         let mut site = Site::new(number as u64, runtime);
@@ -104,9 +108,9 @@ fn share<C: Sync, T: Send>(cases: &[C], work: impl Fn(&mut Site, &C) -> T + Sync
     })
 }
 
-/// Lets `fault` happen, and looks at what it left. What the process told is judged by the caller.
-fn happen(site: &mut Site, case: Case, fault: &str) -> (std::path::PathBuf, Look, Ended, Outcome) {
-    let Case { point, time, kind, side } = case;
+/// Lets `fault` happen to `case`, and looks at what it left. What the process told is judged by the caller.
+pub(super) fn happen(site: &mut Site, case: Case, fault: &str) -> (PathBuf, Look, Ended, Outcome) {
+    let Case { point, time, kind, .. } = case;
     let is_long = matches!(point, Failpoint::StagePart | Failpoint::StagePartCommitted);
     if is_long || kind == Kind::Sync {
         site.sent.is_long = is_long;
@@ -119,7 +123,7 @@ fn happen(site: &mut Site, case: Case, fault: &str) -> (std::path::PathBuf, Look
         *last = "--json";
     }
     if fault == "full" {
-        make_tight(site);
+        site.tighten();
     }
     let ended = site.place.start_on(&path, &arguments, Some(&format!("{point}={fault}@{time}"))).end();
     let outcome = site.check(kind, &path, &before, &plan, &ended);
@@ -127,26 +131,7 @@ fn happen(site: &mut Site, case: Case, fault: &str) -> (std::path::PathBuf, Look
         let is_new = outcome.after.version > before.version;
         assert_eq!(is_new, point == Failpoint::MigrateCommitted, "{case:?}");
     }
-    let _ = side;
     (path, before, ended, outcome)
-}
-
-/// Leaves no free pages in the file, and makes each switch need some.
-fn make_tight(site: &Site) {
-    let connection = site.place.writer();
-    connection
-        .execute_batch(
-            "CREATE TABLE IF NOT EXISTS drill_room (body BLOB);
-             CREATE TRIGGER IF NOT EXISTS drill_room AFTER INSERT ON sync_publication_entities
-             BEGIN INSERT INTO drill_room VALUES (zeroblob(100000)); END;",
-        )
-        .unwrap();
-    let mut statement = connection.prepare("PRAGMA incremental_vacuum").unwrap();
-    let mut steps = statement.query([]).unwrap();
-    while steps.next().unwrap().is_some() {}
-    drop(steps);
-    drop(statement);
-    assert_eq!(number(&connection, "PRAGMA freelist_count"), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,12 +139,13 @@ async fn a_process_that_dies_at_any_named_point_leaves_what_was_or_what_was_to_b
     let begun = Instant::now();
     let cases = cases();
     let phases = share(&cases, |site, case| {
-        let (path, _, ended, outcome) = happen(site, *case, "abort");
+        let (path, before, ended, outcome) = happen(site, *case, "abort");
         assert!(ended.died_by(Signal::ABORT), "{case:?} was not reached: {ended:?}");
         assert_eq!(outcome.is_done, case.side == Side::After, "{case:?}: {ended:?}");
+        let phase = kinds::phase(case.kind, &path, &before, &outcome.after);
         site.sent.is_long = false;
         site.recover(&path, std::slice::from_ref(&outcome.after));
-        outcome.after.phase
+        phase
     });
     let mut counts: BTreeMap<Phase, usize> = BTreeMap::new();
     for phase in phases {

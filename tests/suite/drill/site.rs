@@ -105,7 +105,7 @@ impl Site {
             assert_eq!(number(&connection, &interrupted), Some(1), "run {run}, which was killed");
         }
         let mut died = if path == self.place.path { std::mem::take(&mut self.died) } else { Vec::new() };
-        for look in looks.iter().filter(|look| look.phase == Phase::Published) {
+        for look in looks.iter().filter(|look| look.phase == Phase::Published || look.is_troubled) {
             let outcome = format!("SELECT outcome = 'published' FROM sync_runs WHERE id = {}", look.run);
             assert_eq!(number(&connection, &outcome), Some(1), "run {}, which had published", look.run);
             died.push(look.run);
@@ -115,5 +115,28 @@ impl Site {
             self.died = died;
         }
         self.place.blue.forget();
+    }
+
+    /// Leaves no free pages in the file, and makes each switch of an entity need some.
+    pub(super) fn tighten(&self) {
+        let connection = self.place.writer();
+        connection
+            .execute_batch(
+                "CREATE TABLE IF NOT EXISTS drill_room (body BLOB);
+                 CREATE TRIGGER IF NOT EXISTS drill_room AFTER INSERT ON sync_publication_entities
+                 BEGIN INSERT INTO drill_room VALUES (zeroblob(100000)); END;",
+            )
+            .unwrap();
+        let mut statement = connection.prepare("PRAGMA incremental_vacuum").unwrap();
+        let mut steps = statement.query([]).unwrap();
+        while steps.next().unwrap().is_some() {}
+        assert_eq!(number(&connection, "PRAGMA freelist_count"), Some(0));
+    }
+
+    /// Takes back what [`Site::tighten`] did.
+    pub(super) fn loosen(&mut self) {
+        self.sent.is_long = false;
+        let loosen = "DROP TRIGGER IF EXISTS drill_room; DROP TABLE IF EXISTS drill_room";
+        self.place.writer().execute_batch(loosen).unwrap();
     }
 }

@@ -89,6 +89,8 @@ pub(super) struct Look {
     pub(super) run: i64,
     /// Where that run is, or was when it died.
     pub(super) phase: Phase,
+    /// Whether that run published and something went wrong afterwards.
+    pub(super) is_troubled: bool,
     /// The run behind the backup versions.
     pub(super) backup_run: Option<i64>,
     /// Runs without an outcome.
@@ -147,6 +149,9 @@ impl Look {
             version > 1 && number(&transaction, "SELECT count(*) FROM sync_holds WHERE released_at IS NULL") != Some(0);
         look.run = number(&transaction, "SELECT max(id) FROM sync_runs").unwrap_or_default();
         look.phase = phase(&transaction, look.run);
+        let troubled =
+            format!("SELECT outcome = 'published' AND error IS NOT NULL FROM sync_runs WHERE id = {}", look.run);
+        look.is_troubled = number(&transaction, &troubled) == Some(1);
         look.backup_run =
             number(&transaction, "SELECT from_run FROM sync_publication_entities ORDER BY publication_id DESC LIMIT 1");
         look.unfinished = numbers(&transaction, "SELECT id FROM sync_runs WHERE outcome IS NULL");
