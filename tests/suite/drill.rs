@@ -4,6 +4,7 @@
 //! commands with what must come of each, `site` where one after another goes wrong. Each drill
 //! counts what it did and fails when that was not enough. CONTRIBUTING.md says how to make them longer.
 
+mod asleep;
 mod faults;
 mod kills;
 mod kinds;
