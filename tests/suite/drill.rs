@@ -11,4 +11,5 @@ mod kinds;
 mod place;
 mod points;
 mod site;
+mod soak;
 mod state;
