@@ -10,7 +10,6 @@ use super::{
     lock::{self, Holder},
     schema::{self, version_table},
     sql::{Millis, diff_counts, operator, optional_time, time, word},
-    wal,
 };
 use crate::{
     entity::{Entity, MAPPING_VERSION},
@@ -334,7 +333,7 @@ impl Database {
             bytes: pragma("page_count")? * page,
             free_bytes: pragma("freelist_count")? * page,
             wal_bytes,
-            wal_readers: if wal_bytes < LARGE_WAL { Vec::new() } else { wal::readers(self) },
+            wal_readers: if wal_bytes < LARGE_WAL { Vec::new() } else { self.wal_readers() },
         })
     }
 }
