@@ -102,7 +102,7 @@ impl Worker {
             None => self.measure(kind, started),
             Some(took) => self.kill(kind, started, took),
         };
-        let Outcome { after, is_done } = self.site.check(kind, path, &before, &plan, &ended);
+        let Outcome { after, is_done } = Site::check(kind, path, &before, &plan, &ended);
         if ended.died_by(Signal::KILL) {
             *kills += 1;
             killed.fetch_add(1, Ordering::Relaxed);

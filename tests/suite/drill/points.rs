@@ -33,7 +33,6 @@ fn side(point: Failpoint) -> (Kind, &'static [u32], Side) {
         // Three migrations, so three times.
         P::MigrateApplied => (Kind::FirstStart, &[1, 3], Before),
         P::MigrateVersioned | P::MigrateCommitted => (Kind::FirstStart, &[1], Before),
-        P::RecoverMarked | P::BeginCleared | P::BeginRecorded | P::BeginCommitted => (Kind::Sync, &[1], Before),
         // A long body has more than one part.
         P::StagePart | P::StagePartCommitted => (Kind::Sync, &[1, 2], Before),
         // Nine bodies.
@@ -42,7 +41,14 @@ fn side(point: Failpoint) -> (Kind, &'static [u32], Side) {
         P::LoadOpened | P::LoadSealed => (Kind::Sync, &[5, 10], Before),
         P::LoadRows | P::LoadRowsCommitted => (Kind::Sync, &[3, 9], Before),
         P::LoadIndex => (Kind::Sync, &[1, 9], Before),
-        P::PublishLocked | P::PublishChecked | P::PublishRecorded | P::PublishWritten => (Kind::Sync, &[1], Before),
+        P::RecoverMarked
+        | P::BeginCleared
+        | P::BeginRecorded
+        | P::BeginCommitted
+        | P::PublishLocked
+        | P::PublishChecked
+        | P::PublishRecorded
+        | P::PublishWritten => (Kind::Sync, &[1], Before),
         P::PublishPutAside | P::PublishRenamed | P::PublishViewed | P::PublishMetadata | P::PublishSwitched => {
             (Kind::Sync, &[1, 5, 10], Before)
         }
@@ -126,7 +132,7 @@ pub(super) fn happen(site: &mut Site, case: Case, fault: &str) -> (PathBuf, Look
         site.tighten();
     }
     let ended = site.place.start_on(&path, &arguments, Some(&format!("{point}={fault}@{time}"))).end();
-    let outcome = site.check(kind, &path, &before, &plan, &ended);
+    let outcome = Site::check(kind, &path, &before, &plan, &ended);
     if kind == Kind::Upgrade {
         let is_new = outcome.after.version > before.version;
         assert_eq!(is_new, point == Failpoint::MigrateCommitted, "{case:?}");

@@ -67,7 +67,7 @@ impl Site {
 
     /// Looks at what a command left, before anything else does, and checks that it is what was there before or what was
     /// planned, that it is the latter if that was told, and that nothing that is to be kept is gone.
-    pub(super) fn check(&self, kind: Kind, path: &Path, before: &Look, plan: &Plan, ended: &Ended) -> Outcome {
+    pub(super) fn check(kind: Kind, path: &Path, before: &Look, plan: &Plan, ended: &Ended) -> Outcome {
         let after = Look::at(path);
         let is_done = after.state.publication != before.state.publication;
         if let Some((live, backup)) = plan.after.filter(|_| is_done) {

@@ -229,12 +229,11 @@ fn generation(connection: &Connection, entity: Entity, table: &str, expected: Op
 }
 
 fn phase(connection: &Connection, run: i64) -> Phase {
-    if !query(connection, "SELECT 1 FROM sqlite_schema WHERE name = 'sync_holds'").is_empty() {
-        if run == 0 {
-            return Phase::NoRun;
-        }
-    } else {
+    if query(connection, "SELECT 1 FROM sqlite_schema WHERE name = 'sync_holds'").is_empty() {
         return Phase::OldVersion;
+    }
+    if run == 0 {
+        return Phase::NoRun;
     }
     let is = |sql: String| number(connection, &sql).is_some_and(|count| count > 0);
     let told = "SELECT count(*) FROM sync_events WHERE json_extract(event, '$.event') = 'ended' AND run_id";
