@@ -1,7 +1,7 @@
 //! One console at work for a long time, with a source that fails now and then: what it takes of the machine stays bounded.
 //!
-//! `GREENROOM_SOAK_MINUTES` makes it go on for so long, with a sync every two seconds; `GREENROOM_DRILL_SEED` makes the
-//! faults others.
+//! `GREENROOM_SOAK_MINUTES` makes it go on for so long, with a sync every two seconds, `GREENROOM_SOAK_RUNS` for so many
+//! without a pause; `GREENROOM_DRILL_SEED` makes the faults others.
 
 use std::{
     fmt, fs,
@@ -25,8 +25,8 @@ use crate::{
     support::setting,
 };
 
-/// Runs without `GREENROOM_SOAK_MINUTES`.
-const RUNS: i64 = 25;
+/// Runs, at least.
+const RUNS: u64 = 25;
 
 /// From one sync to the next.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -204,14 +204,14 @@ impl Soak {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_console_that_syncs_for_long_takes_no_more_and_no_more() {
-    let minutes = setting("GREENROOM_SOAK_MINUTES", 0);
+    let (minutes, runs) = (setting("GREENROOM_SOAK_MINUTES", 0), setting("GREENROOM_SOAK_RUNS", RUNS));
     // A seed of its own, with which there are faults.
     let seed = setting("GREENROOM_DRILL_SEED", 5);
     let (runtime, begun) = (Handle::current(), Instant::now());
     tokio::task::block_in_place(|| {
         let mut soak = Soak::begin(seed, &runtime);
         let (mut next, end) = (begun, begun + Duration::from_mins(minutes));
-        while soak.run < RUNS || Instant::now() < end {
+        while soak.run.unsigned_abs() < runs || Instant::now() < end {
             soak.sync();
             if soak.publishes / BETWEEN_ROLLBACKS > soak.rollbacks {
                 soak.roll_back();

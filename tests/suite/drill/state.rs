@@ -48,7 +48,7 @@ pub(super) enum Phase {
 
 impl fmt::Display for Phase {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
+        formatter.pad(match self {
             Self::NoDatabase => "no database",
             Self::OldVersion => "old version",
             Self::NoRun => "no run yet",
