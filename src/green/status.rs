@@ -20,9 +20,6 @@ use crate::{
     },
 };
 
-/// A write-ahead log of this size, in bytes, makes one ask who keeps it; a run leaves none behind.
-const LARGE_WAL: u64 = 16 * 1024 * 1024;
-
 /// Runs, such as failed ones, that may have ended since the one that is held.
 const RUNS_BEHIND_HELD: u64 = 50;
 
@@ -334,7 +331,7 @@ impl Database {
             bytes: pragma("page_count")? * page,
             free_bytes: pragma("freelist_count")? * page,
             wal_bytes,
-            wal_readers: if wal_bytes < LARGE_WAL { Vec::new() } else { wal::readers(self) },
+            wal_readers: if wal_bytes < DatabaseStatus::LARGE_LOG { Vec::new() } else { wal::readers(self) },
         })
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::event::{EventRecord, RunEvent};
 use crate::{
     green::{Database, GreenError, Holder, Pulse, SILENCE, Watch, holder},
-    report::{Operator, RunId, RunOutcome},
+    report::{Operator, RunId, RunOutcome, RunSummary, Work},
 };
 
 /// What is seen of other processes.
@@ -39,6 +39,13 @@ struct Followed {
     answers: bool,
 }
 
+impl Followed {
+    fn new(run: RunId) -> Self {
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        Self { run, seq: 0, at, beat: 0, beat_seen: Instant::now(), answers: true }
+    }
+}
+
 /// Sees what other processes do.
 #[derive(Debug)]
 pub struct Follower {
@@ -47,8 +54,8 @@ pub struct Follower {
     own: Operator,
     pulse: Option<Pulse>,
     followed: Option<Followed>,
-    /// A run that is known to be dead, so that it is told once.
-    dead: Option<RunId>,
+    /// The newest run that is known to be over, so that its end is told once.
+    over: Option<RunId>,
 }
 
 impl Follower {
@@ -58,7 +65,7 @@ impl Follower {
     /// When the database cannot be opened.
     pub fn open(database: &Database, own: Operator) -> Result<Self, GreenError> {
         let watch = Watch::open(database)?;
-        Ok(Self { database: database.clone(), watch, own, pulse: None, followed: None, dead: None })
+        Ok(Self { database: database.clone(), watch, own, pulse: None, followed: None, over: None })
     }
 
     /// Whether another process's run goes on, so that its silence or its end must be looked for.
@@ -90,26 +97,28 @@ impl Follower {
     /// Reads the events of the run that was followed, and begins to follow the one that goes on now.
     fn follow(&mut self, unfinished: Option<RunId>, seen: &mut Vec<Observed>) -> Result<(), GreenError> {
         if let Some(followed) = &mut self.followed {
+            // A run that was published has its outcome before its last events. Its lock is looked at first: who gave it
+            // back has written all of them.
+            let goes_on = unfinished == Some(followed.run) || beat_of(&self.database, followed).is_some();
             let ended = read_events(&self.watch, followed, seen)?;
-            if unfinished == Some(followed.run) {
+            if !ended && goes_on {
                 return Ok(());
             }
             if !ended {
-                // It was ended by someone else.
                 let run = self.watch.run(followed.run)?;
-                let outcome = run.outcome.unwrap_or(RunOutcome::Interrupted);
-                let event = RunEvent::Ended { outcome, error: run.error };
-                let (seq, at) = (followed.seq + 1, run.finished_at.unwrap_or(followed.at));
-                seen.push(Observed::Event(EventRecord { run: run.id, seq, at, event }));
+                seen.push(Observed::Event(last_event(&run, followed)));
             }
+            self.over = Some(followed.run);
             self.followed = None;
         }
-        let Some(run) = unfinished.filter(|run| self.dead != Some(*run)) else { return Ok(()) };
-        let at = jiff::Timestamp::UNIX_EPOCH;
-        let mut followed = Followed { run, seq: 0, at, beat: 0, beat_seen: Instant::now(), answers: true };
-        read_events(&self.watch, &mut followed, seen)?;
-        // Its first event may not be written yet.
-        self.followed = Some(followed);
+        let Some(run) = unfinished.filter(|run| self.over < Some(*run)) else { return Ok(()) };
+        let mut followed = Followed::new(run);
+        if read_events(&self.watch, &mut followed, seen)? {
+            self.over = Some(run);
+        } else {
+            // Its first event may not be written yet.
+            self.followed = Some(followed);
+        }
         Ok(())
     }
 
@@ -117,18 +126,17 @@ impl Follower {
     fn listen(&mut self, seen: &mut Vec<Observed>) -> Result<(), GreenError> {
         let Some(followed) = &mut self.followed else { return Ok(()) };
         let run = followed.run;
-        let beat = match holder(&self.database) {
-            Holder::Known(owner) if owner.run.is_none_or(|named| named == run) => owner.beat,
-            Holder::Unknown => followed.beat,
-            Holder::Known(_) | Holder::Nobody => {
-                // Its end may have been written since it was looked for.
-                if self.watch.run(run)?.outcome.is_none() {
-                    self.dead = Some(run);
-                    self.followed = None;
-                    seen.push(Observed::Died(run));
-                }
-                return Ok(());
+        let Some(beat) = beat_of(&self.database, followed) else {
+            // Its end may have been written since it was looked for.
+            let ended = self.watch.run(run)?;
+            if ended.outcome.is_none() {
+                seen.push(Observed::Died(run));
+            } else if !read_events(&self.watch, followed, seen)? {
+                seen.push(Observed::Event(last_event(&ended, followed)));
             }
+            self.over = Some(run);
+            self.followed = None;
+            return Ok(());
         };
         if beat != followed.beat {
             followed.beat = beat;
@@ -140,6 +148,17 @@ impl Follower {
             seen.push(Observed::Answers { run, answers });
         }
         Ok(())
+    }
+}
+
+/// The newest beat of the run's process; `None` when it has not the lock any more.
+fn beat_of(database: &Database, followed: &Followed) -> Option<u64> {
+    match holder(database) {
+        Holder::Known(owner) if owner.work == Work::Run && owner.run.is_none_or(|named| named == followed.run) => {
+            Some(owner.beat)
+        }
+        Holder::Unknown => Some(followed.beat),
+        Holder::Known(_) | Holder::Nobody => None,
     }
 }
 
@@ -155,4 +174,29 @@ fn read_events(watch: &Watch, followed: &mut Followed, seen: &mut Vec<Observed>)
         seen.push(Observed::Event(record));
     }
     Ok(ended)
+}
+
+/// The last event of a run that did not write it itself, as somebody else ended it.
+fn last_event(run: &RunSummary, followed: &Followed) -> EventRecord {
+    let outcome = run.outcome.unwrap_or(RunOutcome::Interrupted);
+    let event = RunEvent::Ended { outcome, error: run.error.clone() };
+    let (seq, at) = (followed.seq + 1, run.finished_at.unwrap_or(followed.at));
+    EventRecord { run: run.id, seq, at, event }
+}
+
+/// The kept events of `run`, which is over, in their order and with an end in any case.
+///
+/// # Errors
+/// When the database cannot be read or there is no such run.
+pub fn kept_events(database: &Database, run: RunId) -> Result<Vec<EventRecord>, GreenError> {
+    let summary = database.run_summary(run)?;
+    let (mut followed, mut seen) = (Followed::new(run), Vec::new());
+    if !read_events(&Watch::open(database)?, &mut followed, &mut seen)? {
+        seen.push(Observed::Event(last_event(&summary, &followed)));
+    }
+    let events = seen.into_iter().filter_map(|one| match one {
+        Observed::Event(record) => Some(record),
+        _ => None,
+    });
+    Ok(events.collect())
 }
