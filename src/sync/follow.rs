@@ -54,8 +54,8 @@ pub struct Follower {
     own: Operator,
     pulse: Option<Pulse>,
     followed: Option<Followed>,
-    /// The newest run that is known to be over, so that its end is told once.
-    over: Option<RunId>,
+    /// The newest run that is over and was told or is none of ours to tell.
+    over: RunId,
 }
 
 impl Follower {
@@ -65,7 +65,7 @@ impl Follower {
     /// When the database cannot be opened.
     pub fn open(database: &Database, own: Operator) -> Result<Self, GreenError> {
         let watch = Watch::open(database)?;
-        Ok(Self { database: database.clone(), watch, own, pulse: None, followed: None, over: None })
+        Ok(Self { database: database.clone(), watch, own, pulse: None, followed: None, over: 0 })
     }
 
     /// Whether another process's run goes on, so that its silence or its end must be looked for.
@@ -82,9 +82,14 @@ impl Follower {
         let mut seen = Vec::new();
         if self.watch.has_changed()? {
             let pulse = self.watch.pulse()?;
-            let unfinished =
-                pulse.unfinished.as_ref().filter(|(_, operator, _)| *operator != self.own).map(|(run, ..)| *run);
-            self.follow(unfinished, &mut seen)?;
+            if let Some((newest, outcome)) = &pulse.newest_run {
+                if self.pulse.is_none() {
+                    // What is over by now is not told; one that was published goes on until it is cleared away.
+                    let goes_on = outcome.is_none() || names(&self.database, *newest);
+                    self.over = if goes_on { *newest - 1 } else { *newest };
+                }
+                self.follow(*newest, &mut seen)?;
+            }
             if self.pulse.as_ref() != Some(&pulse) {
                 self.pulse = Some(pulse);
                 seen.push(Observed::Changed);
@@ -94,32 +99,41 @@ impl Follower {
         Ok(seen)
     }
 
-    /// Reads the events of the run that was followed, and begins to follow the one that goes on now.
-    fn follow(&mut self, unfinished: Option<RunId>, seen: &mut Vec<Observed>) -> Result<(), GreenError> {
-        if let Some(followed) = &mut self.followed {
-            // A run that was published has its outcome before its last events. Its lock is looked at first: who gave it
-            // back has written all of them.
-            let goes_on = unfinished == Some(followed.run) || beat_of(&self.database, followed).is_some();
-            let ended = read_events(&self.watch, followed, seen)?;
-            if !ended && goes_on {
-                return Ok(());
+    /// Reads the events of the run that is followed, and of those up to `newest` that began since, be they over or not.
+    fn follow(&mut self, newest: RunId, seen: &mut Vec<Observed>) -> Result<(), GreenError> {
+        loop {
+            let mut followed = match self.followed.take() {
+                Some(followed) => followed,
+                None if self.over >= newest => return Ok(()),
+                None => Followed::new(self.over + 1),
+            };
+            let run = followed.run;
+            match self.read(&mut followed, seen) {
+                Ok(false) => self.over = run,
+                // Old runs are removed.
+                Err(GreenError::NotFound { .. }) => self.over = run,
+                goes_on => {
+                    self.followed = Some(followed);
+                    return goes_on.map(drop);
+                }
             }
-            if !ended {
-                let run = self.watch.run(followed.run)?;
-                seen.push(Observed::Event(last_event(&run, followed)));
-            }
-            self.over = Some(followed.run);
-            self.followed = None;
         }
-        let Some(run) = unfinished.filter(|run| self.over < Some(*run)) else { return Ok(()) };
-        let mut followed = Followed::new(run);
-        if read_events(&self.watch, &mut followed, seen)? {
-            self.over = Some(run);
-        } else {
-            // Its first event may not be written yet.
-            self.followed = Some(followed);
+    }
+
+    /// Reads what came of a run, and answers whether it goes on.
+    fn read(&self, followed: &mut Followed, seen: &mut Vec<Observed>) -> Result<bool, GreenError> {
+        // The lock is looked at before the events: who gave it back has written all of them. A run that was published has
+        // its outcome before its last events, and a dead one has none.
+        let has_lock = beat_of(&self.database, followed).is_some();
+        let run = self.watch.run(followed.run)?;
+        if run.operator == self.own || read_events(&self.watch, followed, seen)? {
+            return Ok(false);
         }
-        Ok(())
+        let goes_on = has_lock || run.outcome.is_none();
+        if !goes_on {
+            seen.push(Observed::Event(last_event(&run, followed)));
+        }
+        Ok(goes_on)
     }
 
     /// Finds out whether the process of the followed run is alive and answers.
@@ -134,7 +148,7 @@ impl Follower {
             } else if !read_events(&self.watch, followed, seen)? {
                 seen.push(Observed::Event(last_event(&ended, followed)));
             }
-            self.over = Some(run);
+            self.over = run;
             self.followed = None;
             return Ok(());
         };
@@ -149,6 +163,11 @@ impl Follower {
         }
         Ok(())
     }
+}
+
+/// Whether the lock is taken for `run`.
+fn names(database: &Database, run: RunId) -> bool {
+    matches!(holder(database), Holder::Known(owner) if owner.run == Some(run))
 }
 
 /// The newest beat of the run's process; `None` when it has not the lock any more.
