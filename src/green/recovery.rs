@@ -68,6 +68,7 @@ impl Database {
     /// When the database cannot be written.
     pub fn ask_to_end(&self, operator: &Operator, at: Timestamp) -> Result<Option<RunId>, GreenError> {
         let doing = "asking the run to end";
+        lock::check_readable(self)?;
         let connection = self.writer()?;
         let Some(run) = journal::unfinished(&connection)? else { return Ok(None) };
         let asked = connection

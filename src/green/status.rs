@@ -13,7 +13,7 @@ use super::{
     wal,
 };
 use crate::{
-    entity::{Entity, MAPPING_VERSION},
+    entity::{Endpoint, Entity, MAPPING_VERSION},
     report::{
         DatabaseStatus, DiffCounts, EntityStatus, PublicationId, PublicationKind, PublicationReport, RecordCounts,
         Replay, RunId, RunOutcome, RunSummary, SnapshotId, StatusReport, Version,
@@ -104,6 +104,37 @@ pub(super) fn write_metadata(
                 params![entity.name(), active, backup, Millis(at)],
             )
             .doing(doing)?;
+    }
+    Ok(())
+}
+
+/// Makes again what something else has dropped of the tables and views of the entities, so that the next publish puts it
+/// right. Where the live version is gone, its backup is live then, or nothing; to be called by the owner of the run lock only.
+pub(super) fn mend(connection: &Connection, at: Timestamp) -> Result<(), GreenError> {
+    let is_gone = |name: &str| schema::exists(connection, name).map(|there| !there);
+    for entity in Entity::ALL {
+        let (active, backup) = metadata(connection, entity)?.unwrap_or_default();
+        let has_backup = backup != 0 && !is_gone(&version_table(entity, backup))?;
+        let kept = if has_backup { backup } else { 0 };
+        if active != 0 && is_gone(&version_table(entity, active))? {
+            tracing::warn!("{} is missing; its backup is taken in its place", version_table(entity, active));
+            write_metadata(connection, entity, kept, 0, at)?;
+            schema::create_missing(connection)?;
+            schema::point_view(connection, entity, kept.max(1))?;
+        } else if kept != backup {
+            tracing::warn!("{} is missing; there is no backup any more", version_table(entity, backup));
+            write_metadata(connection, entity, active, 0, at)?;
+        }
+        if is_gone(&schema::view(entity))? {
+            tracing::warn!("{} is missing; it is made again", schema::view(entity));
+            schema::create_missing(connection)?;
+            schema::point_view(connection, entity, active.max(1))?;
+        }
+    }
+    for endpoint in Endpoint::ALL {
+        if is_gone(&schema::json_table(endpoint))? {
+            schema::create_missing(connection)?;
+        }
     }
     Ok(())
 }

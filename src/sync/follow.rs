@@ -176,7 +176,8 @@ fn beat_of(database: &Database, followed: &Followed) -> Option<u64> {
         Holder::Known(owner) if owner.work == Work::Run && owner.run.is_none_or(|named| named == followed.run) => {
             Some(owner.beat)
         }
-        Holder::Unknown => Some(followed.beat),
+        // It may not be silent: its words cannot be read.
+        Holder::Unknown => Some(followed.beat + 1),
         Holder::Known(_) | Holder::Nobody => None,
     }
 }
