@@ -6,7 +6,7 @@ pub mod reader;
 pub mod retry;
 
 pub use self::{
-    client::{Answer, Attempt, Client, Download, SourceConfig, Validators},
+    client::{Answer, Attempt, Client, Download, Resolver, SourceConfig, Validators},
     error::FetchError,
     reader::{BodyReader, BodySummary, Envelope, UnreadableBody},
     retry::{RetryPolicy, retry_after},

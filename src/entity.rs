@@ -9,6 +9,7 @@ mod boards_talents;
 pub mod field;
 pub mod harvest;
 mod media_tags;
+mod names;
 mod portfolios_media;
 pub mod table;
 mod talents;
@@ -28,7 +29,7 @@ pub use self::{
 /// Number of the mapping rules in force; raised whenever the same record would become another row.
 ///
 /// A live version made under an older number is loaded again although its source did not change.
-pub const MAPPING_VERSION: i64 = 1;
+pub const MAPPING_VERSION: i64 = 2;
 
 /// One of the ten mirrored tables, in the order in which they depend on each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

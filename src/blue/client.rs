@@ -1,11 +1,13 @@
 //! One attempt at one endpoint: request, limits, body in pieces.
 
 use std::{
+    fmt,
     net::IpAddr,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use reqwest::{StatusCode, Url, header, redirect};
+use reqwest::{StatusCode, Url, dns::Resolve, header, redirect};
 use tokio::time::Instant;
 
 use super::{
@@ -40,6 +42,26 @@ pub struct SourceConfig {
     pub concurrency: usize,
     /// Attempts and delays.
     pub retry: RetryPolicy,
+    /// Who knows the address of a host; `None` for the system.
+    pub resolver: Option<Resolver>,
+}
+
+/// Tells the addresses of hosts in the system's place; a seam for tests.
+#[derive(Clone)]
+pub struct Resolver(Arc<dyn Resolve>);
+
+impl Resolver {
+    /// Asks `resolver`. Where the base address names no port, the one of the address that it tells is used.
+    #[must_use]
+    pub fn new(resolver: impl Resolve + 'static) -> Self {
+        Self(Arc::new(resolver))
+    }
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Resolver")
+    }
 }
 
 impl SourceConfig {
@@ -55,6 +77,7 @@ impl SourceConfig {
             body_cap: 512 * 1024 * 1024,
             concurrency: 4,
             retry: RetryPolicy::default(),
+            resolver: None,
         }
     }
 
@@ -284,6 +307,12 @@ fn builder(config: &SourceConfig) -> reqwest::ClientBuilder {
     let local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     // A proxy's own loopback is another machine's.
     let builder = if local { builder.no_proxy() } else { builder };
+    // Without a proxy nothing on the way speaks TLS then, and reading the system's certificates takes its time.
+    let builder = if local && config.base.scheme() == "http" { builder.tls_certs_only([]) } else { builder };
+    let builder = match &config.resolver {
+        Some(Resolver(resolver)) => builder.dns_resolver(resolver.clone()),
+        None => builder,
+    };
     builder
         .user_agent(concat!("greenroom/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(config.connect_timeout)

@@ -10,7 +10,7 @@ use jiff::{Timestamp, civil, fmt::temporal::Pieces};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::table::Value;
+use super::{names::AnyNames, table::Value};
 
 /// Longest piece of a value that is repeated in a note or reason, in characters.
 const EXCERPT: usize = 80;
@@ -69,7 +69,9 @@ pub fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Rejection> {
     if !text.starts_with('{') {
         return Err(Rejection(format!("expected an object, found {}", kind_of(text))));
     }
-    serde_json::from_str(text).map_err(|error| {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let read = T::deserialize(AnyNames(&mut deserializer)).and_then(|read| deserializer.end().map(|()| read));
+    read.map_err(|error| {
         // serde_json ends its messages with a position inside the record, which says nothing to a reader of the reason.
         let message = error.to_string();
         Rejection(message.split(" at line ").next().unwrap_or(&message).to_owned())
@@ -498,11 +500,19 @@ mod tests {
             #[serde(borrow, default)]
             id: Field<'a>,
         }
-        assert_eq!(object::<Record<'_>>(r#"{"id":"a","x":{}}"#).unwrap().id.raw(), Some("\"a\""));
+        for text in [
+            r#"{"id":"a","x":{}}"#,
+            r#"{"\ud800":1,"id":"a"}"#,
+            r#"{"id":"a","\udc00x":{"\udbff":[]}}"#,
+            r#"{"\u0069d":"a","id\ud800":"b","":2}"#,
+        ] {
+            assert_eq!(object::<Record<'_>>(text).unwrap().id.raw(), Some("\"a\""), "{text}");
+        }
         for (text, reason) in [
             ("null", "expected an object, found null"),
             ("[\"a\"]", "expected an object, found a list"),
             (r#"{"id":"a","id":"b"}"#, "duplicate field `id`"),
+            (r#"{"id":"a","\u0069d":"b"}"#, "duplicate field `id`"),
         ] {
             assert_eq!(object::<Record<'_>>(text).unwrap_err().0, reason);
         }

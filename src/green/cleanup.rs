@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::{
     database::Database,
     error::{Doing, GreenError},
     fail, journal,
     lock::RunLock,
-    schema,
+    reserve, schema,
     session::clear_away,
     snapshot, status,
 };
@@ -73,10 +73,21 @@ pub(super) fn checkpoint(connection: &Connection) -> Result<bool, GreenError> {
     truncated
 }
 
+/// Keeps commits from writing the log back by themselves, which lets the file grow and so takes the space on a full disk
+/// that is needed for other things.
+pub(super) fn leave_log_alone(connection: &Connection) -> Result<(), GreenError> {
+    connection.pragma_update(None, "wal_autocheckpoint", 0).doing("setting up the database connection")
+}
+
 fn truncate(connection: &Connection) -> Result<bool, GreenError> {
     connection
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
         .map(|busy| busy == 0)
+        .or_else(|error| match error.sqlite_error_code() {
+            // Another connection writes the log back at this moment.
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Ok(false),
+            _ => Err(error),
+        })
         .doing("truncating the write-ahead log")
 }
 
@@ -88,7 +99,8 @@ fn vacuum_step(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn give_space_back(connection: &Connection) -> Result<(), GreenError> {
+/// Gives the free pages back to the disk, step by step.
+pub(super) fn give_space_back(connection: &Connection) -> Result<(), GreenError> {
     let doing = "giving space back";
     let free = || connection.query_row("PRAGMA freelist_count", [], |row| row.get::<_, u64>(0)).doing(doing);
     let incremental: i64 = connection.query_row("PRAGMA auto_vacuum", [], |row| row.get(0)).doing(doing)?;
@@ -133,6 +145,13 @@ impl Database {
     /// # Errors
     /// When the database cannot be written. What was removed until then stays removed.
     pub fn cleanup(&self, retention: Retention, _lock: &RunLock) -> Result<CleanupReport, GreenError> {
+        // On a full disk a cleanup is the way out.
+        let report = reserve::with_room(self, || self.clean_up(retention))?;
+        let _ = reserve::make(self).inspect_err(|error| tracing::warn!("after the cleanup: {error}"));
+        Ok(report)
+    }
+
+    fn clean_up(&self, retention: Retention) -> Result<CleanupReport, GreenError> {
         let mut connection = self.writer()?;
         let bytes_before = self.file_status(&connection)?.bytes;
         let leftovers = schema::leftovers(&connection)?;

@@ -340,6 +340,12 @@ impl GreenError {
         }
     }
 
+    /// Whether there may be too little space: some file systems only tell at the second write, others say that they failed.
+    #[must_use]
+    pub fn is_lack_of_space(&self) -> bool {
+        matches!(self, Self::Full { .. } | Self::Disk { .. })
+    }
+
     /// Whether the caller's settings are at fault rather than the work.
     #[must_use]
     pub fn is_configuration(&self) -> bool {

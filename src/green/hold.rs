@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use super::{
     database::{Database, durable},
     error::{Doing, GreenError},
+    reserve,
     sql::{Millis, operator, time},
 };
 use crate::report::{HoldChange, HoldReport, Operator, PublicationId};
@@ -109,14 +110,16 @@ impl Database {
 
     fn change_hold(
         &self,
-        change: impl FnOnce(&Connection) -> Result<HoldChange, GreenError>,
+        change: impl Fn(&Connection) -> Result<HoldChange, GreenError>,
     ) -> Result<HoldChange, GreenError> {
         let doing = "changing the hold";
-        durable(&mut self.writer()?, |connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
-            let changed = change(&transaction)?;
-            transaction.commit().doing(doing)?;
-            Ok(changed)
+        reserve::with_room(self, || {
+            durable(&mut self.writer()?, |connection| {
+                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
+                let changed = change(&transaction)?;
+                transaction.commit().doing(doing)?;
+                Ok(changed)
+            })
         })
     }
 }

@@ -9,7 +9,7 @@ use super::{
     fail, journal,
     lock::{self, Holder, RunLock},
     reserve, schema,
-    session::clear_away,
+    session::{clear_away, clear_away_when_full},
     sql::Millis,
 };
 use crate::{
@@ -28,11 +28,15 @@ pub(super) fn recover(
     connection: &mut Connection,
     at: Timestamp,
 ) -> Result<Vec<RunId>, GreenError> {
-    // On a full disk this is the space for what follows.
-    reserve::release_left(database);
-    let dead = journal::interrupt_dead(connection, at)?;
+    let dead = reserve::with_room(database, || journal::interrupt_dead(connection, at))?;
     fail::reach(connection, Failpoint::RecoverMarked)?;
-    clear_away(connection)?;
+    if let Err(error) = clear_away(connection) {
+        if !error.is_lack_of_space() {
+            return Err(error);
+        }
+        // What is to be cleared away takes the very space that this needs.
+        clear_away_when_full(database, connection)?;
+    }
     Ok(dead)
 }
 
@@ -71,18 +75,18 @@ impl Database {
         lock::check_readable(self)?;
         let connection = self.writer()?;
         let Some(run) = journal::unfinished(&connection)? else { return Ok(None) };
-        let asked = connection
-            .query_row(
+        let ask = || {
+            let asked = connection.query_row(
                 // The first who asks is named.
                 "UPDATE sync_runs SET cancel_user = coalesce(cancel_user, ?2), cancel_host = coalesce(cancel_host, ?3), \
                  cancel_pid = coalesce(cancel_pid, ?4), cancel_at = coalesce(cancel_at, ?5) \
                  WHERE id = ?1 AND outcome IS NULL RETURNING id",
                 params![run.id, operator.user, operator.host, operator.pid, Millis(at)],
                 |row| row.get(0),
-            )
-            .optional()
-            .doing(doing)?;
-        Ok(asked)
+            );
+            asked.optional().doing(doing)
+        };
+        reserve::with_room(self, ask)
     }
 
     /// Ends the process that has the run lock, at once, unless it is not the one of `beat` any more.

@@ -1,4 +1,5 @@
-//! Space that is set aside while a run goes on, so that its end can be written down on a disk that is full by then.
+//! Space that is set aside beside the database, so that on a full disk a run's end can be written down, what it loaded can be
+//! dropped, and a rollback, the hold and a cleanup still work.
 
 use std::{
     fs::{self, File},
@@ -6,65 +7,104 @@ use std::{
     path::PathBuf,
 };
 
-use super::{database::Database, error::GreenError};
+use super::{
+    cleanup,
+    database::Database,
+    error::{Doing, GreenError},
+};
 
-/// Bytes set aside: what the record of an end takes, many times over.
-const SIZE: usize = 1024 * 1024;
+/// Bytes set aside at least. The log holds about 4 MB before it is written back, and may hold one more transaction of rows:
+/// with this much it can be written back, which gives its own space back for all the rest.
+const LEAST: u64 = 8 * 1024 * 1024;
+
+/// Bytes of the database for one more: dropping a table of any size and cutting the file writes about 0.5 % of it.
+const PER_BYTE: u64 = 64;
+
+/// Bytes set aside at most.
+const MOST: u64 = 32 * 1024 * 1024;
 
 /// Bytes written at once.
 const CHUNK: usize = 64 * 1024;
 
-/// The space of one run, a file beside the database; given back when it is dropped.
-#[derive(Debug)]
-pub(super) struct Reserve {
-    path: PathBuf,
-}
-
-impl Reserve {
-    /// Sets the space aside.
-    ///
-    /// # Errors
-    /// [`GreenError::Full`] when there is none, [`GreenError::SideFile`] when the file cannot be written.
-    pub(super) fn make(database: &Database) -> Result<Self, GreenError> {
-        let reserve = Self { path: path(database) };
-        reserve.fill().map_err(|source| match source.kind() {
+/// Sets the space aside, as far as it is not yet; to be called by the owner of the run lock only.
+///
+/// # Errors
+/// [`GreenError::Full`] when there is none, [`GreenError::SideFile`] when the file cannot be written.
+pub(super) fn make(database: &Database) -> Result<(), GreenError> {
+    let path = path(database);
+    let size = |path: &PathBuf| fs::metadata(path).map_or(0, |file| file.len());
+    let wanted = (LEAST + size(&database.path().to_owned()) / PER_BYTE).min(MOST);
+    // One that is about as large as it should be stays, so that not every run writes it again.
+    if size(&path) >= wanted - wanted / 4 {
+        return Ok(());
+    }
+    fill(&path, wanted).map_err(|source| {
+        release(database);
+        match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 GreenError::Full { doing: "setting space aside for the run's record" }
             }
-            _ => GreenError::SideFile { path: reserve.path.clone(), source },
-        })?;
-        Ok(reserve)
-    }
-
-    fn fill(&self) -> io::Result<()> {
-        let mut file = File::create(&self.path)?;
-        // Real bytes: a length alone takes no space. Not all zeros either, which some file systems do not store.
-        let chunk: Vec<u8> = (0..=u8::MAX).cycle().take(CHUNK).collect();
-        for _ in 0..SIZE / CHUNK {
-            file.write_all(&chunk)?;
+            _ => GreenError::SideFile { path, source },
         }
-        Ok(())
-    }
-
-    /// Gives the space back. May be called any number of times.
-    pub(super) fn release(&self) {
-        drop(fs::remove_file(&self.path));
-    }
+    })
 }
 
-impl Drop for Reserve {
-    fn drop(&mut self) {
-        self.release();
+fn fill(path: &PathBuf, size: u64) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    // Real bytes: a length alone takes no space. Not all zeros either, which some file systems do not store.
+    let chunk: Vec<u8> = (0..=u8::MAX).cycle().take(CHUNK).collect();
+    for _ in 0..size.div_ceil(CHUNK as u64) {
+        file.write_all(&chunk)?;
     }
+    Ok(())
 }
 
-/// Gives back what a dead run had set aside; to be called by the owner of the run lock only.
-pub(super) fn release_left(database: &Database) {
-    drop(fs::remove_file(path(database)));
+/// Gives the space back and, as far as that is enough for it, uses it to write the log back, which mostly takes more.
+///
+/// # Returns
+/// Whether there was some.
+pub(super) fn release(database: &Database) -> bool {
+    let path = path(database);
+    let Ok(size) = fs::metadata(&path).map(|file| file.len()) else { return false };
+    // The file grows by what the log holds of new pages. More than there is room for would take it all and gain nothing.
+    let is_enough = growth(database).is_ok_and(|growth| growth < size);
+    if fs::remove_file(&path).is_err() {
+        return false;
+    }
+    if is_enough {
+        let written = database.writer().and_then(|connection| cleanup::checkpoint(&connection));
+        tracing::debug!("the space set aside is used to write the log back: {written:?}");
+    }
+    true
+}
+
+/// Bytes by which the database file has to grow to take its log in.
+fn growth(database: &Database) -> Result<u64, GreenError> {
+    let connection = database.reader()?;
+    let size = connection
+        .query_row("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size", [], |row| row.get(0))
+        .doing("reading the size of the database")?;
+    Ok(u64::saturating_sub(size, fs::metadata(database.path()).map_or(0, |file| file.len())))
+}
+
+/// Does `work`, and once more with the space that was set aside when the disk is full.
+pub(super) fn with_room<T>(
+    database: &Database,
+    mut work: impl FnMut() -> Result<T, GreenError>,
+) -> Result<T, GreenError> {
+    match work() {
+        Err(error) if error.is_lack_of_space() && release(database) => {
+            tracing::warn!("{error}; the space set aside for this is used now");
+            let done = work();
+            let _ = make(database).inspect_err(|error| tracing::warn!("{error}"));
+            done
+        }
+        result => result,
+    }
 }
 
 fn path(database: &Database) -> PathBuf {
-    database.beside("-run.reserve")
+    database.beside("-reserve")
 }
 
 #[cfg(test)]
@@ -72,16 +112,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_space_is_there_until_it_is_given_back() {
+    fn the_space_is_used_once_when_the_disk_is_full() {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::create_or_open(folder.path().join("green.db")).unwrap();
-        let reserve = Reserve::make(&database).unwrap();
-        assert_eq!(fs::metadata(path(&database)).unwrap().len(), SIZE as u64);
-        reserve.release();
-        assert!(!path(&database).exists());
-        drop(reserve);
-        std::mem::forget(Reserve::make(&database).unwrap());
-        release_left(&database);
-        assert!(!path(&database).exists());
+        make(&database).unwrap();
+        assert!(fs::metadata(path(&database)).unwrap().len() >= LEAST);
+        let mut tries = 0;
+        let mut full = |until| {
+            with_room(&database, || {
+                tries += 1;
+                if tries < until { Err(GreenError::Full { doing: "testing" }) } else { Ok(tries) }
+            })
+        };
+        assert_eq!(full(2).unwrap(), 2);
+        assert!(path(&database).exists(), "it is set aside again for the next time");
+        assert!(full(9).is_err());
+        assert_eq!(tries, 4, "each time once more");
+        assert!(release(&database) && !release(&database));
     }
 }

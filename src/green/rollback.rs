@@ -10,7 +10,7 @@ use super::{
     error::{Doing, GreenError},
     fail, hold,
     publish::{Made, check_newest, insert_publication, insert_switch},
-    references,
+    references, reserve,
     schema::{self, version_table},
     status,
 };
@@ -234,9 +234,8 @@ impl Database {
         at: Timestamp,
     ) -> Result<RollbackReport, GreenError> {
         let doing = "rolling back";
-        let mut connection = self.writer()?;
         let begun = Instant::now();
-        let mut report = durable(&mut connection, |connection| {
+        let roll_back = |connection: &mut Connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
             check_newest(&transaction, Some(planned.newest))?;
             let Planned { publication: undone, switches: entities, hold: effect, .. } =
@@ -271,7 +270,9 @@ impl Database {
             fail::reach(connection, Failpoint::RollbackCommitted)?;
             let crossing = planned.crossing.clone();
             Ok(RollbackReport { publication, entities, crossing, hold_effect, hold, duration_ms: 0 })
-        })?;
+        };
+        // The way back works on a full disk, too.
+        let mut report = reserve::with_room(self, || durable(&mut self.writer()?, roll_back))?;
         report.duration_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
         Ok(report)
     }

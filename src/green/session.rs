@@ -19,8 +19,7 @@ use super::{
     load,
     lock::RunLock,
     publish::{self, HoldRule, Publication, PublishOrder},
-    quarantine, recovery, references,
-    reserve::Reserve,
+    quarantine, recovery, references, reserve,
     schema::{self, Place},
     snapshot::{self, KnownBody, Staged, Staging, Validated},
     status::{self, LiveVersion},
@@ -68,7 +67,6 @@ pub struct Session {
     run: RunId,
     base: Option<PublicationId>,
     lock: Arc<RunLock>,
-    reserve: Arc<Reserve>,
 }
 
 impl Session {
@@ -89,7 +87,11 @@ impl Session {
         let begun = writer.call(move |connection| {
             let dead = recovery::recover(&opened, connection, start.at)?;
             fail::reach(connection, Failpoint::BeginCleared)?;
-            let reserve = Reserve::make(&opened)?;
+            reserve::make(&opened).or_else(|error| {
+                // What the log takes is given back by writing it back.
+                cleanup::checkpoint(connection)?;
+                if error.is_lack_of_space() { reserve::make(&opened) } else { Err(error) }
+            })?;
             let doing = "recording the start of a run";
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
             status::mend(&transaction, start.at)?;
@@ -99,10 +101,10 @@ impl Session {
             transaction.commit().doing(doing)?;
             owner.name_run(run);
             fail::reach(connection, Failpoint::BeginCommitted)?;
-            Ok((run, base, reserve, Begun { live, dead }))
+            Ok((run, base, Begun { live, dead }))
         });
-        let (run, base, reserve, begun) = begun.await?;
-        Ok((Self { database: database.clone(), writer, run, base, lock, reserve: Arc::new(reserve) }, begun))
+        let (run, base, begun) = begun.await?;
+        Ok((Self { database: database.clone(), writer, run, base, lock }, begun))
     }
 
     /// The run's number.
@@ -372,34 +374,31 @@ impl Session {
     /// # Errors
     /// When the end cannot be written; what could not be dropped is logged and left to the next run.
     pub async fn end(&self, end: RunEnd, retention: Retention) -> Result<bool, GreenError> {
-        let (run, reserve) = (self.run, self.reserve.clone());
+        let (run, database) = (self.run, self.database.clone());
         self.writer
             .call(move |connection| {
                 // Who took the run over has cleared away what it left and may have tables of its own by now.
                 let is_ours = !journal::is_taken_over(connection, run)?;
                 let mut cleared = if is_ours { clear_away_and_prune(connection, retention) } else { Ok(()) };
-                let mut ended = journal::end(connection, run, &end);
-                if matches!(ended, Err(GreenError::Full { .. } | GreenError::Disk { .. })) {
-                    reserve.release();
-                    ended = journal::end(connection, run, &end);
+                if cleared.as_ref().is_err_and(GreenError::is_lack_of_space) {
+                    cleanup::leave_log_alone(connection)?;
                 }
-                let truncated = cleanup::checkpoint(connection);
-                reserve.release();
-                if cleared.is_err() && is_ours {
-                    // The log's space is free now.
-                    cleared = clear_away_and_prune(connection, retention);
+                reserve::with_room(&database, || journal::end(connection, run, &end))?;
+                if is_ours && cleared.as_ref().is_err_and(GreenError::is_lack_of_space) {
+                    cleared = clear_away_when_full(&database, connection);
                 }
                 if let Err(error) = cleared {
                     tracing::warn!("clearing away after run {run}: {error}");
                 }
-                ended?;
-                fail::reach(connection, Failpoint::EndCheckpointed)?;
-                Ok(truncated.unwrap_or_else(|error| {
-                    if !matches!(error, GreenError::Busy { .. }) {
-                        tracing::warn!("after run {run}: {error}");
-                    }
+                let truncated = reserve::with_room(&database, || cleanup::checkpoint(connection));
+                let truncated = truncated.unwrap_or_else(|error| {
+                    tracing::warn!("after run {run}: {error}");
                     false
-                }))
+                });
+                // What was used of it is needed again.
+                let _ = reserve::make(&database).inspect_err(|error| tracing::warn!("after run {run}: {error}"));
+                fail::reach(connection, Failpoint::EndCheckpointed)?;
+                Ok(truncated)
             })
             .await
     }
@@ -411,6 +410,16 @@ fn clear_away_and_prune(connection: &mut Connection, retention: Retention) -> Re
     cleanup::prune(connection, retention)?;
     fail::reach(connection, Failpoint::EndPruned)?;
     journal::remove_old(connection, retention.runs).map(drop)
+}
+
+/// As [`clear_away`], on a disk that is full because of what is to be cleared away, with the space set aside for that.
+pub(super) fn clear_away_when_full(database: &Database, connection: &mut Connection) -> Result<(), GreenError> {
+    reserve::release(database);
+    cleanup::leave_log_alone(connection)?;
+    clear_away(connection)?;
+    // A smaller file takes the log in; that again makes room for all the rest.
+    cleanup::give_space_back(connection)?;
+    cleanup::checkpoint(connection).map(drop)
 }
 
 /// Removes the tables and bodies that a run left; to be called by the owner of the run lock only.

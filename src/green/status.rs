@@ -10,7 +10,6 @@ use super::{
     lock::{self, Holder},
     schema::{self, version_table},
     sql::{Millis, diff_counts, operator, optional_time, time, word},
-    wal,
 };
 use crate::{
     entity::{Endpoint, Entity, MAPPING_VERSION},
@@ -362,7 +361,7 @@ impl Database {
             bytes: pragma("page_count")? * page,
             free_bytes: pragma("freelist_count")? * page,
             wal_bytes,
-            wal_readers: if wal_bytes < DatabaseStatus::LARGE_LOG { Vec::new() } else { wal::readers(self) },
+            wal_readers: if wal_bytes < DatabaseStatus::LARGE_LOG { Vec::new() } else { self.wal_readers() },
         })
     }
 }

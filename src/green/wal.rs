@@ -6,19 +6,22 @@ use super::database::Database;
 use crate::{process, report::WalReader};
 
 /// Bytes of the index file that readers lock, each for a state of the database that it reads: `WAL_READ_LOCK(0..5)` in
-/// `SQLite`'s `wal.c`. The first is for readers that need nothing of the log.
-const MARKS: std::ops::RangeInclusive<u64> = 124..=127;
+/// `SQLite`'s `wal.c`. The first is for readers that need nothing of the log, and so must not find it written back.
+const MARKS: std::ops::RangeInclusive<u64> = 123..=127;
 
-/// Other processes of this machine that read a state of the database out of its log, by what the system says of locks on
-/// its index (`/proc/locks`, see `proc(5)`); empty where that is not told.
-pub(super) fn readers(database: &Database) -> Vec<WalReader> {
-    let Ok(index) = fs::metadata(database.beside("-shm")) else { return Vec::new() };
-    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-    let mut pids: Vec<u32> = locks.lines().filter_map(|line| reader(line, index.ino())).collect();
-    pids.sort_unstable();
-    pids.dedup();
-    pids.retain(|pid| *pid != std::process::id());
-    pids.into_iter().map(|pid| WalReader { pid, name: process::name(pid) }).collect()
+impl Database {
+    /// Other processes of this machine that read a state of the database out of its log, by what the system says of locks
+    /// on its index (`/proc/locks`, see `proc(5)`); empty where that is not told.
+    #[must_use]
+    pub fn wal_readers(&self) -> Vec<WalReader> {
+        let Ok(index) = fs::metadata(self.beside("-shm")) else { return Vec::new() };
+        let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+        let mut pids: Vec<u32> = locks.lines().filter_map(|line| reader(line, index.ino())).collect();
+        pids.sort_unstable();
+        pids.dedup();
+        pids.retain(|pid| *pid != std::process::id());
+        pids.into_iter().map(|pid| WalReader { pid, name: process::name(pid) }).collect()
+    }
 }
 
 /// The process of a line such as `3: POSIX  ADVISORY  READ 4711 08:01:131 124 124`, when it is a reader's lock on `inode`.
@@ -45,7 +48,7 @@ mod tests {
             "3: POSIX  ADVISORY  READ 4711 08:01:132 124 124",
             "3: POSIX  ADVISORY  WRITE 4711 08:01:131 124 124",
             "3: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF",
-            "3: POSIX  ADVISORY  READ 4711 08:01:131 123 123",
+            "3: POSIX  ADVISORY  READ 4711 08:01:131 122 122",
             "3: POSIX  ADVISORY  READ 4711 08:01:131 128 128",
             "3: -> POSIX  ADVISORY  READ 4711 08:01:131 124 124",
             "",

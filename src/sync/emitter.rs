@@ -159,10 +159,15 @@ impl Emitter {
         let end = RunEnd { outcome, error: error.clone(), at: record.at, steps, event: journal_entry(&record) };
         match self.session.end(end, retention).await {
             Ok(true) => {}
-            Ok(false) => tracing::warn!(
-                "run {}: a reader keeps an old state open, the write-ahead log could not be truncated",
-                self.session.run()
-            ),
+            Ok(false) => {
+                let readers = self.session.database().wal_readers();
+                let names: Vec<_> = readers.iter().map(ToString::to_string).collect();
+                let who = if names.is_empty() { "another process".to_owned() } else { names.join(", ") };
+                tracing::warn!(
+                    "run {}: {who} keeps an old state of the database open; the write-ahead log grows until that ends",
+                    self.session.run()
+                );
+            }
             Err(failure) => {
                 let unrecorded = format!("the end of the run could not be recorded: {failure}");
                 let error = error.map_or(unrecorded.clone(), |error| format!("{error}; {unrecorded}"));

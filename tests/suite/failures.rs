@@ -1,4 +1,6 @@
-//! A source that fails in every way that a test can bring about: nothing is switched, and what is said helps.
+//! A source that fails at several endpoints, in passing and for good: nothing is switched, and what is said helps.
+//!
+//! What becomes of each single fault is told by `fault_matrix`.
 
 use std::time::Duration;
 
@@ -85,52 +87,6 @@ async fn a_first_sync_that_fails_publishes_nothing_and_names_all_that_failed() {
     }
     assert_eq!(rig.picture(), before);
     assert_eq!(rig.blue.injected_in_all(), 27);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_passes_is_tried_again() {
-    let data = Data::small(1);
-    let truncated = |endpoint| Fault::Body(cut(&data, endpoint));
-    let rounds: [[(Fault, &str); 9]; 2] = [
-        [
-            (Fault::status(500), "HTTP status 500"),
-            (Fault::Status(502, vec![("content-type", "text/html".to_owned())], "<html>".to_owned()), "<html>"),
-            (Fault::status(503), "HTTP status 503"),
-            (Fault::status(429), "HTTP status 429"),
-            (Fault::status(408), "HTTP status 408"),
-            (Fault::status(425), "HTTP status 425"),
-            (Fault::Refuse, "error sending request"),
-            (Fault::Reset, "error sending request"),
-            (Fault::ResetMidBody(20), "body"),
-        ],
-        [
-            (Fault::EarlyClose(20), "body"),
-            (Fault::TruncatedChunk(20), "body"),
-            (Fault::Html200, "an HTML or XML page"),
-            (Fault::Empty200, "an empty body"),
-            (Fault::BrokenGzip, "gzip"),
-            (truncated(Endpoint::TalentsMeasurements), "breaks off"),
-            (Fault::body("{\"error\":\"busy\"}"), "the key `error`"),
-            (Fault::EarlyClose(0), "body"),
-            (Fault::ResetMidBody(0), "body"),
-        ],
-    ];
-    for (seed, round) in (1..).zip(rounds) {
-        let rig = Rig::new(&Data::small(seed)).await;
-        for (endpoint, (fault, _)) in Endpoint::ALL.into_iter().zip(&round) {
-            rig.blue.fault(endpoint, When::First(1), fault.clone());
-        }
-        let ran = rig.publish().await;
-        rig.assert_views(&Data::small(seed));
-        for (endpoint, (fault, what)) in Endpoint::ALL.into_iter().zip(&round) {
-            assert_eq!((rig.blue.injected(endpoint), rig.blue.asked(endpoint)), (1, 2), "{fault:?}");
-            let failed = ran.failed_attempts(endpoint);
-            assert!(failed.len() == 1 && failed[0].0.contains(what), "{fault:?}: {failed:?}");
-            for entity in endpoint.entities() {
-                assert_eq!((ran.step(*entity).attempts, &ran.step(*entity).error), (2, &None), "{fault:?}");
-            }
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -254,27 +210,6 @@ async fn an_unreadable_body_is_a_failure_that_says_what_was_found() {
     assert_eq!(rig.blue.injected_in_all(), 81);
     assert_eq!(rig.picture(), before);
     assert_eq!(rig.operations.history(None).await.unwrap(), snapshots, "an unreadable body is no snapshot");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn silence_and_dawdling_have_limits() {
-    let rig = Rig::tuned(&Data::small(1), |source| {
-        source.idle_timeout = Duration::from_millis(300);
-        source.attempt_timeout = Duration::from_millis(800);
-        source.retry.attempts = 2;
-        source.concurrency = 9;
-    })
-    .await;
-    let before = rig.picture();
-    rig.blue.fault(Endpoint::Talents, When::Always, Fault::StallHead);
-    rig.blue.fault(Endpoint::Boards, When::Always, Fault::Stall(30));
-    rig.blue.fault(Endpoint::MediaTags, When::Always, Fault::SlowBytes(Duration::from_millis(20)));
-    let ran = rig.sync().await;
-    assert_failed(&ran, Endpoint::Talents, 2, "no answer within 0.3 s while waiting for the answer's head");
-    assert_failed(&ran, Endpoint::Boards, 2, "no answer within 0.3 s while receiving the body");
-    assert_failed(&ran, Endpoint::MediaTags, 2, "no answer within 0.8 s while the attempt as a whole");
-    assert_eq!(rig.picture(), before);
-    assert_eq!(rig.number("SELECT count(*) FROM boards_json"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,16 +2,19 @@
 //!
 //! HTTP/1.1 is written by hand, so that every rule of it can be broken; one connection is one request. What it was asked
 //! and which faults it in fact injected is kept, so that a test can say that its fault happened.
+//!
+//! `fault` is what it can do instead of answering well, `directory` what can happen before it is reached at all.
+
+mod directory;
+mod fault;
 
 use std::{
     collections::BTreeMap,
-    io::Write as _,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, SystemTime},
 };
 
-use flate2::{Compression, write::GzEncoder};
 use greenroom::{blue::Envelope, entity::Endpoint};
 use reqwest::Url;
 use tokio::{
@@ -21,99 +24,17 @@ use tokio::{
     task::JoinHandle,
 };
 
+pub(crate) use self::{
+    directory::{Directory, Unreachable},
+    fault::{Fault, When},
+};
 use crate::{data::Data, support::in_time};
 
 /// Paths under it answer well whatever the script says; see [`Fault::RedirectTo`].
 pub(crate) const MOVED: &str = "/moved";
 
-/// Which attempts of a run at an endpoint a fault is for. Attempts count from 1 in each run, told apart by the run's
-/// number in the request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum When {
-    /// The first so many.
-    First(u32),
-    /// Only this one.
-    Attempt(u32),
-    /// All of them.
-    Always,
-}
-
-impl When {
-    fn covers(self, attempt: u32) -> bool {
-        match self {
-            Self::First(count) => attempt <= count,
-            Self::Attempt(number) => attempt == number,
-            Self::Always => true,
-        }
-    }
-}
-
-/// What is done instead of answering well.
-#[derive(Clone, Debug)]
-pub(crate) enum Fault {
-    /// This status with these headers and this body.
-    Status(u16, Vec<(&'static str, String)>, String),
-    /// The connection is closed after the request, before the head of an answer.
-    Refuse,
-    /// The connection is reset after the request, before the head of an answer.
-    Reset,
-    /// The connection is reset after so many bytes of the body.
-    ResetMidBody(usize),
-    /// Closed after so many bytes, fewer than announced.
-    EarlyClose(usize),
-    /// A chunked body that ends inside a chunk, after so many bytes.
-    TruncatedChunk(usize),
-    /// Nothing at all until released.
-    StallHead,
-    /// Head and so many bytes of the body, the rest when released.
-    Stall(usize),
-    /// The body one byte at a time, with a pause after each.
-    SlowBytes(Duration),
-    /// A page in place of JSON, with status 200.
-    Html200,
-    /// No body, with status 200.
-    Empty200,
-    /// Status 204.
-    NoContent204,
-    /// This body, with status 200.
-    Body(Vec<u8>),
-    /// A redirect to this address.
-    RedirectTo(String),
-    /// A body that says it is compressed and is not.
-    BrokenGzip,
-    /// A small answer that unpacks to a valid list of so many bytes.
-    GzipBomb(usize),
-    /// The good body, compressed. No fault, but as rare.
-    Gzip,
-    /// The good body in chunks of so many bytes. No fault, but as rare.
-    Chunked(usize),
-}
-
-impl Fault {
-    /// This status with a short text.
-    pub(crate) fn status(status: u16) -> Self {
-        Self::Status(status, Vec::new(), format!("sorry, {status}"))
-    }
-
-    /// This status and a `Retry-After` in seconds.
-    pub(crate) fn retry_after_seconds(status: u16, seconds: u64) -> Self {
-        Self::Status(status, vec![("retry-after", seconds.to_string())], String::new())
-    }
-
-    /// This status and a `Retry-After` with a date so much later than the server's own.
-    pub(crate) fn retry_after_date(status: u16, later: Duration) -> Self {
-        // Any clock will do, as the answer tells it; one that is far off shows that it is looked at.
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-        let headers =
-            vec![("date", httpdate::fmt_http_date(now)), ("retry-after", httpdate::fmt_http_date(now + later))];
-        Self::Status(status, headers, String::new())
-    }
-
-    /// This body.
-    pub(crate) fn body(body: impl Into<Vec<u8>>) -> Self {
-        Self::Body(body.into())
-    }
-}
+/// Paths under it lead to themselves; see [`Fault::RedirectLoop`].
+const ROUND: &str = "/round";
 
 /// A request as it came.
 #[derive(Clone, Debug)]
@@ -130,7 +51,8 @@ pub(crate) struct Request {
 
 #[derive(Debug)]
 struct Script {
-    endpoint: Endpoint,
+    /// `None` for whichever is asked.
+    endpoint: Option<Endpoint>,
     when: When,
     fault: Fault,
 }
@@ -140,7 +62,7 @@ struct State {
     bodies: BTreeMap<Endpoint, Arc<Vec<u8>>>,
     scripts: Vec<Script>,
     requests: Vec<Request>,
-    injected: BTreeMap<Endpoint, u32>,
+    injected: Vec<Endpoint>,
     stalled: BTreeMap<Endpoint, u32>,
     knows: Knows,
     unmodified: BTreeMap<Endpoint, u32>,
@@ -261,6 +183,15 @@ impl FakeBlue {
 
     /// Does `fault` at `endpoint`. Of several that cover an attempt the first scripted is done.
     pub(crate) fn fault(&self, endpoint: Endpoint, when: When, fault: Fault) {
+        self.script(Some(endpoint), when, fault);
+    }
+
+    /// Does `fault` at whichever endpoint is asked.
+    pub(crate) fn fault_anywhere(&self, when: When, fault: Fault) {
+        self.script(None, when, fault);
+    }
+
+    fn script(&self, endpoint: Option<Endpoint>, when: When, fault: Fault) {
         self.shared.change(|state| state.scripts.push(Script { endpoint, when, fault }));
     }
 
@@ -296,12 +227,17 @@ impl FakeBlue {
 
     /// Faults injected at `endpoint` so far.
     pub(crate) fn injected(&self, endpoint: Endpoint) -> u32 {
-        self.shared.state().injected.get(&endpoint).copied().unwrap_or_default()
+        u32::try_from(self.injections().into_iter().filter(|one| *one == endpoint).count()).unwrap()
     }
 
     /// Faults injected anywhere so far.
     pub(crate) fn injected_in_all(&self) -> u32 {
-        self.shared.state().injected.values().sum()
+        u32::try_from(self.injections().len()).unwrap()
+    }
+
+    /// Where each fault was injected so far.
+    pub(crate) fn injections(&self) -> Vec<Endpoint> {
+        self.shared.state().injected.clone()
     }
 
     /// Waits until an answer of `endpoint` is stalled.
@@ -315,25 +251,30 @@ impl FakeBlue {
 async fn serve(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let Some((path, headers)) = read_head(&mut stream).await? else { return Ok(()) };
+    if path.starts_with(ROUND) {
+        return fault::answer(&mut stream, 302, &[("location", path)], b"round and round").await;
+    }
     let plain = path.strip_prefix(MOVED).unwrap_or(&path);
     let endpoint = Endpoint::ALL.into_iter().find(|endpoint| endpoint.path() == plain);
     let moved = plain != path;
     let run = headers.get("x-greenroom-run").cloned();
     let asked = headers.clone();
     let (body, fault, knows) = shared.change(|state| {
-        let same = state
-            .requests
-            .iter()
-            .filter(|request| request.endpoint == endpoint && request.headers.get("x-greenroom-run") == run.as_ref());
-        let attempt = u32::try_from(same.count()).unwrap() + 1;
+        let number = |wanted: &dyn Fn(&Request) -> bool| {
+            let of_run = state.requests.iter().filter(|one| one.headers.get("x-greenroom-run") == run.as_ref());
+            u32::try_from(of_run.filter(|one| wanted(one)).count()).unwrap() + 1
+        };
+        let (attempt, call) = (number(&|one| one.endpoint == endpoint), number(&|one| one.endpoint.is_some()));
         state.requests.push(Request { endpoint, attempt, path: path.clone(), headers });
         let body = endpoint.and_then(|endpoint| state.bodies.get(&endpoint)).cloned();
-        let mut scripts = state.scripts.iter();
-        let script = scripts.find(|script| !moved && Some(script.endpoint) == endpoint && script.when.covers(attempt));
+        let covers = |script: &&Script| {
+            !moved && (script.endpoint.is_none() || script.endpoint == endpoint) && script.when.covers(attempt, call)
+        };
+        let script = state.scripts.iter().find(covers);
         (body, script.map(|script| script.fault.clone()), state.knows)
     });
     let (Some(endpoint), Some(body)) = (endpoint, body) else {
-        return answer(&mut stream, 404, &[], b"no such endpoint").await;
+        return fault::answer(&mut stream, 404, &[], b"no such endpoint").await;
     };
     match fault {
         None if knows.recognizes(&body, &asked) => {
@@ -341,95 +282,12 @@ async fn serve(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             stream.write_all(b"HTTP/1.1 304 Not Modified\r\nconnection: close\r\n\r\n").await?;
             stream.shutdown().await
         }
-        None => answer(&mut stream, 200, &knows.headers(&body), &body).await,
+        None => fault::answer(&mut stream, 200, &knows.headers(&body), &body).await,
         Some(fault) => {
-            shared.change(|state| *state.injected.entry(endpoint).or_default() += 1);
-            inject(stream, shared, endpoint, &body, fault).await
+            shared.change(|state| state.injected.push(endpoint));
+            fault::inject(stream, shared, endpoint, &body, fault).await
         }
     }
-}
-
-async fn inject(
-    mut stream: TcpStream,
-    shared: &Shared,
-    endpoint: Endpoint,
-    body: &[u8],
-    fault: Fault,
-) -> std::io::Result<()> {
-    let gzip = [("content-encoding", "gzip".to_owned())];
-    match fault {
-        Fault::Status(status, headers, text) => answer(&mut stream, status, &headers, text.as_bytes()).await,
-        Fault::Refuse => stream.shutdown().await,
-        Fault::Reset => stream.set_zero_linger(),
-        Fault::ResetMidBody(count) => {
-            send_start(&mut stream, body, count).await?;
-            stream.set_zero_linger()
-        }
-        Fault::EarlyClose(count) => {
-            send_start(&mut stream, body, count).await?;
-            stream.shutdown().await
-        }
-        Fault::TruncatedChunk(count) => {
-            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
-            stream.write_all(format!("{head}{:x}\r\n", body.len()).as_bytes()).await?;
-            stream.write_all(&body[..count.min(body.len() - 1)]).await?;
-            stream.shutdown().await
-        }
-        Fault::StallHead => {
-            stall(&mut stream, shared, endpoint).await?;
-            answer(&mut stream, 200, &[], body).await
-        }
-        Fault::Stall(count) => {
-            let count = send_start(&mut stream, body, count).await?;
-            stall(&mut stream, shared, endpoint).await?;
-            stream.write_all(&body[count..]).await?;
-            stream.shutdown().await
-        }
-        Fault::SlowBytes(pause) => {
-            send_start(&mut stream, body, 0).await?;
-            for byte in body {
-                stream.write_all(&[*byte]).await?;
-                tokio::time::sleep(pause).await;
-            }
-            stream.shutdown().await
-        }
-        Fault::Html200 => {
-            let html = [("content-type", "text/html".to_owned())];
-            answer(&mut stream, 200, &html, b"<!doctype html><title>502 Bad Gateway</title>").await
-        }
-        Fault::Empty200 => answer(&mut stream, 200, &[], b"").await,
-        Fault::NoContent204 => {
-            stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await?;
-            stream.shutdown().await
-        }
-        Fault::Body(body) => answer(&mut stream, 200, &[], &body).await,
-        Fault::RedirectTo(location) => answer(&mut stream, 302, &[("location", location)], b"over there").await,
-        Fault::BrokenGzip => answer(&mut stream, 200, &gzip, body).await,
-        Fault::GzipBomb(size) => {
-            let mut bomb = vec![b' '; size];
-            bomb[0] = b'[';
-            bomb[size - 1] = b']';
-            answer(&mut stream, 200, &gzip, &compressed(&bomb)).await
-        }
-        Fault::Gzip => answer(&mut stream, 200, &gzip, &compressed(body)).await,
-        Fault::Chunked(size) => {
-            let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n";
-            stream.write_all(head.as_bytes()).await?;
-            for chunk in body.chunks(size) {
-                stream.write_all(format!("{:x}\r\n", chunk.len()).as_bytes()).await?;
-                stream.write_all(chunk).await?;
-                stream.write_all(b"\r\n").await?;
-            }
-            stream.write_all(b"0\r\n\r\n").await?;
-            stream.shutdown().await
-        }
-    }
-}
-
-fn compressed(body: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(body).unwrap();
-    encoder.finish().unwrap()
 }
 
 /// The path and the headers of a request; `None` when the client went away.
@@ -446,46 +304,4 @@ async fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<(String, BT
     let headers = lines.filter_map(|line| line.split_once(": "));
     let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
     Ok(Some((path.to_owned(), headers.collect())))
-}
-
-async fn answer(
-    stream: &mut TcpStream,
-    status: u16,
-    headers: &[(&'static str, String)],
-    body: &[u8],
-) -> std::io::Result<()> {
-    let mut head = format!("HTTP/1.1 {status} Said\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
-    if !headers.iter().any(|(name, _)| *name == "content-type") {
-        head.push_str("content-type: application/json\r\n");
-    }
-    for (name, value) in headers {
-        head.extend([*name, ": ", value, "\r\n"]);
-    }
-    head.push_str("\r\n");
-    stream.write_all(head.as_bytes()).await?;
-    stream.write_all(body).await?;
-    stream.shutdown().await
-}
-
-/// The head of a good answer and the first `count` bytes of its body, never all of them.
-async fn send_start(stream: &mut TcpStream, body: &[u8], count: usize) -> std::io::Result<usize> {
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-    stream.write_all(head.as_bytes()).await?;
-    let count = count.min(body.len() - 1);
-    stream.write_all(&body[..count]).await?;
-    stream.flush().await?;
-    Ok(count)
-}
-
-/// Waits to be released, or for the client to go away.
-async fn stall(stream: &mut TcpStream, shared: &Shared, endpoint: Endpoint) -> std::io::Result<()> {
-    let mut released = shared.released.subscribe();
-    shared.change(|state| *state.stalled.entry(endpoint).or_default() += 1);
-    let mut nothing = [0];
-    let gone = tokio::select! {
-        _ = released.changed() => false,
-        read = stream.read(&mut nothing) => matches!(read, Ok(0) | Err(_)),
-    };
-    shared.change(|state| *state.stalled.entry(endpoint).or_default() -= 1);
-    if gone { Err(std::io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
 }

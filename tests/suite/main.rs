@@ -1,8 +1,8 @@
 //! The library against a NowRepBlue that misbehaves on demand: whole runs, from the socket to the views.
 //!
-//! `fake_blue` is the source, `data` what it sends and the rows that must come of it, `any_body` whatever else it may send,
-//! `contract` the tables as the reading application knows them, `support` a database with operations on it, `desk` a console on
-//! those, `invariants` what must hold after anything.
+//! `fake_blue` is the source, `fault_matrix` what becomes of a run with each of its faults, `data` what it sends and the rows
+//! that must come of it, `any_body` whatever else it may send, `contract` the tables as the reading application knows them,
+//! `support` a database with operations on it, `desk` a console on those, `invariants` what must hold after anything.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 mod any_body;
@@ -21,9 +21,11 @@ mod diff;
 mod events;
 mod failures;
 mod fake_blue;
+mod fault_matrix;
 mod going_back;
 mod guards;
 mod invariants;
+mod limits;
 mod lock;
 mod model;
 mod others;

@@ -83,7 +83,11 @@ impl Rig {
 
     /// The same with another patience.
     pub(crate) async fn tuned(data: &Data, tune: impl FnOnce(&mut SourceConfig)) -> Self {
-        let blue = FakeBlue::start(data).await;
+        Self::mirroring(FakeBlue::start(data).await, tune)
+    }
+
+    /// A new database, mirroring this source.
+    pub(crate) fn mirroring(blue: FakeBlue, tune: impl FnOnce(&mut SourceConfig)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("green.db");
         let mut source = SourceConfig::new(blue.base());
@@ -225,17 +229,19 @@ impl Rig {
 
     /// Asserts that the view of `entity` holds exactly `expected`, values, storage classes and order.
     pub(crate) fn assert_view(&self, entity: Entity, expected: &[Row]) {
-        let found = query(&self.reader(), &format!("SELECT * FROM {entity}_current"));
-        assert_eq!(found.len(), expected.len(), "rows of {entity}: {found:?}");
-        for (found, expected) in found.iter().zip(expected) {
-            assert_eq!(found, expected, "{entity}");
-        }
+        view_is(&self.reader(), entity, expected);
     }
 
     /// Asserts that all views hold what `data` says.
     pub(crate) fn assert_views(&self, data: &Data) {
+        self.assert_rows(|entity| data.rows(entity));
+    }
+
+    /// Asserts that each view holds exactly these rows.
+    pub(crate) fn assert_rows<'a>(&self, rows: impl Fn(Entity) -> &'a [Row]) {
+        let reader = self.reader();
         for entity in Entity::ALL {
-            self.assert_view(entity, data.rows(entity));
+            view_is(&reader, entity, rows(entity));
         }
     }
 
@@ -250,6 +256,14 @@ impl Rig {
         for entity in Entity::ALL {
             assert_eq!(self.versions(entity), versions, "{entity}");
         }
+    }
+}
+
+fn view_is(connection: &Connection, entity: Entity, expected: &[Row]) {
+    let found = query(connection, &format!("SELECT * FROM {entity}_current"));
+    assert_eq!(found.len(), expected.len(), "rows of {entity}: {found:?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert_eq!(found, expected, "{entity}");
     }
 }
 
