@@ -296,7 +296,7 @@ pub(super) fn guards(connection: &Connection, of: GuardsOf) -> Result<Vec<GuardR
 
 /// Marks runs without an outcome as interrupted; to be called by the owner of the run lock only.
 pub(super) fn interrupt_dead(connection: &Connection, at: Timestamp) -> Result<Vec<RunId>, GreenError> {
-    let doing = "recording that a run was interrupted";
+    let doing = "clearing up after interrupted runs";
     let passing =
         "DELETE FROM sync_events WHERE passing AND run_id IN (SELECT id FROM sync_runs WHERE outcome IS NULL)";
     connection.execute(passing, []).doing(doing)?;

@@ -1,13 +1,13 @@
 //! Two operators at once on the command line, and lines that drop: several processes of the binary on one database.
 
-use std::{process::Command, time::Duration};
+use std::{fs::File, process::Command, time::Duration};
 
 use greenroom::{
     entity::Endpoint,
     report::SyncReport,
     sync::{EventRecord, RunState},
 };
-use rustix::process::Signal;
+use rustix::{process::Signal, pty::OpenptFlags};
 use serde_json::{Value as Json, json};
 
 use crate::{
@@ -395,4 +395,33 @@ async fn a_hangup_at_a_question_ends_the_command() {
     assert_eq!(session.end().exit_code(), 129);
     assert_eq!(session.raw().len(), before, "a terminal that is gone is left alone");
     assert_eq!(shell.rig.number("SELECT count(*) FROM sync_publications"), 1);
+}
+
+#[tokio::test]
+async fn a_run_outlives_a_terminal_that_is_gone() {
+    for arguments in [&["sync"][..], &["sync", "-v"], &["sync", "--json-lines"]] {
+        let shell = stalling().await;
+        // A terminal with one single handle on its controlling side, so that closing it is what a dropped line is.
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let master = rustix::pty::openpt(flags).unwrap();
+        rustix::pty::grantpt(&master).unwrap();
+        rustix::pty::unlockpt(&master).unwrap();
+        let name = rustix::pty::ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+        let slave = File::options().read(true).write(true).open(name).unwrap();
+        let mut command = shell.command(arguments);
+        command.env("TERM", "xterm-256color").stdin(slave.try_clone().unwrap());
+        let mut child = command.stdout(slave.try_clone().unwrap()).stderr(slave).spawn().unwrap();
+        // Nothing of the command keeps the terminal open on this side.
+        drop(command);
+        shell.rig.blue.until_stalled(Endpoint::Boards).await;
+        drop(master);
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::HUP).unwrap();
+        until(&shell, "SELECT count(*) FROM sync_runs WHERE operator_gone_at IS NOT NULL").await;
+        shell.rig.blue.release();
+        let ended = tokio::task::spawn_blocking(move || child.wait().unwrap());
+        let status = in_time("the end of the run", ended).await.unwrap();
+        assert_eq!(status.code(), Some(0), "{arguments:?}");
+        assert_eq!(shell.rig.number("SELECT count(*) FROM sync_runs WHERE id = 2 AND outcome = 'published'"), 1);
+        shell.rig.check();
+    }
 }

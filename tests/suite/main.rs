@@ -38,6 +38,7 @@ mod quarantine;
 mod questions;
 mod readers;
 mod records;
+mod refusals;
 mod rollback;
 mod scoped;
 mod screens;
