@@ -13,6 +13,7 @@ use std::{
 use jiff::Timestamp;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
     termios::{self, QueueSelector},
 };
 use serde::Serialize;
@@ -107,7 +108,14 @@ impl Output {
         if self.stdout_is_terminal && self.is_abandoned() {
             return Ok(());
         }
-        write_whole(&mut io::stdout().lock(), text)
+        match write_whole(&mut io::stdout().lock(), text) {
+            // So does a terminal answer that is gone, be it before or without a signal.
+            Err(error) if self.stdout_is_terminal && error.raw_os_error() == Some(Errno::IO.raw_os_error()) => {
+                self.abandon_terminal();
+                Ok(())
+            }
+            written => written,
+        }
     }
 
     /// Whether answers are JSON objects.
