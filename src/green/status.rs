@@ -131,8 +131,13 @@ pub(super) fn mend(connection: &Connection, at: Timestamp) -> Result<(), GreenEr
         }
     }
     for endpoint in Endpoint::ALL {
-        if is_gone(&schema::json_table(endpoint))? {
+        let table = schema::json_table(endpoint);
+        if is_gone(&table)? {
+            tracing::warn!("{table} is missing, and with it the kept bodies of {endpoint}");
             schema::create_missing(connection)?;
+            connection
+                .execute("DELETE FROM sync_snapshots WHERE endpoint = ?1", [endpoint.key()])
+                .doing("forgetting snapshots")?;
         }
     }
     Ok(())
