@@ -128,8 +128,8 @@ mod tests {
     use super::*;
     use crate::{cli::outcome::tests::report as run_of, report::Operator};
 
-    fn run(outcome: RunOutcome, error: Option<&str>) -> Option<RunSummary> {
-        Some(RunSummary { error: error.map(str::to_owned), ..run_of(outcome, Vec::new()).run })
+    fn run(outcome: RunOutcome, error: Option<&str>) -> RunSummary {
+        RunSummary { error: error.map(str::to_owned), ..run_of(outcome, Vec::new()).run }
     }
 
     fn owner() -> OwnerReport {
@@ -149,27 +149,27 @@ mod tests {
         for (report, status, said) in [
             (plain.clone(), 0, "nothing is going on, there is nothing to cancel\n"),
             (
-                CancelReport { run: run(RunOutcome::Cancelled, Some("cancelled by x")), ..plain.clone() },
+                CancelReport { run: Some(run(RunOutcome::Cancelled, Some("cancelled by x"))), ..plain.clone() },
                 0,
                 "run 7 is cancelled after 812 ms; nothing was switched\n",
             ),
             (
-                CancelReport { run: run(RunOutcome::Failed, Some("boards: HTTP status 500")), ..plain.clone() },
+                CancelReport { run: Some(run(RunOutcome::Failed, Some("boards: HTTP status 500"))), ..plain.clone() },
                 0,
                 "run 7 ended by itself, failed after 812 ms: boards: HTTP status 500; nothing was switched\n",
             ),
             (
-                CancelReport { run: run(RunOutcome::Unchanged, None), ..plain.clone() },
+                CancelReport { run: Some(run(RunOutcome::Unchanged, None)), ..plain.clone() },
                 0,
                 "run 7 ended by itself, unchanged after 812 ms; nothing was switched\n",
             ),
             (
-                CancelReport { run: run(RunOutcome::Published, None), ..plain.clone() },
+                CancelReport { run: Some(run(RunOutcome::Published, None)), ..plain.clone() },
                 1,
                 "run 7 was published as publication 3 before it could be stopped; `greenroom rollback` takes it back\n",
             ),
             (
-                CancelReport { run: run(RunOutcome::Interrupted, Some("it died")), forced: true, silent: None },
+                CancelReport { run: Some(run(RunOutcome::Interrupted, Some("it died"))), forced: true, silent: None },
                 0,
                 "the process of run 7 of ben\\x1b[2J@box (pid 12) did not answer and was ended\n\
                  run 7 ended, interrupted after 812 ms: it died; nothing was switched\n",
@@ -178,7 +178,7 @@ mod tests {
             assert_eq!(render(&report, Some(&owner())), said);
             assert_eq!(status_of(&report).code(), status, "{said}");
         }
-        let unended = RunSummary { outcome: None, ..run(RunOutcome::Failed, None).unwrap() };
+        let unended = RunSummary { outcome: None, ..run(RunOutcome::Failed, None) };
         let silent = CancelReport { run: Some(unended), silent: Some(owner()), ..plain };
         let text = render(&silent, None);
         assert!(

@@ -117,32 +117,24 @@ fn size(report: &StatusReport) -> String {
 /// The run that goes on, or whatever else has the run lock.
 fn running(report: &StatusReport, layout: &Layout) -> String {
     let since = |at| format!("since {}, {}", text::time(at), text::age(at, layout.now));
-    let mut said = match (&report.running, &report.owner) {
+    let begun = match (&report.running, &report.owner) {
         (Some(run), _) => {
-            format!(
-                "run {} by {} (pid {}, {}) {}",
-                run.id,
-                run.operator,
-                run.operator.pid,
-                run.trigger,
-                since(run.started_at)
-            )
+            let (by, pid, trigger) = (&run.operator, run.operator.pid, run.trigger);
+            format!("run {} by {by} (pid {pid}, {trigger}) {}", run.id, since(run.started_at))
         }
         (None, Some(owner)) => format!("{owner} {}", since(owner.since)),
         (None, None) => return "nothing".to_owned(),
     };
-    if let Some(by) = report.running.as_ref().and_then(|run| run.cancel_asked_by.as_ref()) {
-        said.push_str(&format!(", cancel asked by {by}"));
-    }
-    if report.running.as_ref().is_some_and(|run| run.operator_gone_at.is_some()) {
-        said.push_str(", operator gone");
-    }
-    match report.owner.as_ref().and_then(|owner| owner.answers) {
-        Some(true) => said.push_str(", answers"),
-        Some(false) => said.push_str(", does not answer: `greenroom cancel --force` ends it on its host"),
-        None => {}
-    }
-    said
+    let asked = report.running.as_ref().and_then(|run| run.cancel_asked_by.as_ref());
+    let asked = asked.map(|by| format!(", cancel asked by {by}")).unwrap_or_default();
+    let is_alone = report.running.as_ref().is_some_and(|run| run.operator_gone_at.is_some());
+    let alone = if is_alone { ", operator gone" } else { "" };
+    let answers = match report.owner.as_ref().and_then(|owner| owner.answers) {
+        Some(true) => ", answers",
+        Some(false) => ", does not answer: `greenroom cancel --force` ends it on its host",
+        None => "",
+    };
+    format!("{begun}{asked}{alone}{answers}")
 }
 
 fn last_run(run: &RunSummary, layout: &Layout) -> String {

@@ -285,11 +285,9 @@ fn how_to_mend(table: &str) -> &'static str {
 
 /// The table or view that a statement did not find.
 fn missing_table(error: &rusqlite::Error) -> Option<String> {
-    let message = match error {
-        rusqlite::Error::SqlInputError { msg, .. } | rusqlite::Error::SqliteFailure(_, Some(msg)) => msg,
-        _ => return None,
-    };
-    let name = message.strip_prefix("no such table: ")?;
+    use rusqlite::Error::{SqlInputError, SqliteFailure};
+    let (SqlInputError { msg, .. } | SqliteFailure(_, Some(msg))) = error else { return None };
+    let name = msg.strip_prefix("no such table: ")?;
     Some(name.strip_prefix("main.").unwrap_or(name).to_owned())
 }
 

@@ -109,9 +109,8 @@ impl Follower {
             };
             let run = followed.run;
             match self.read(&mut followed, seen) {
-                Ok(false) => self.over = run,
-                // Old runs are removed.
-                Err(GreenError::NotFound { .. }) => self.over = run,
+                // Of old runs nothing is kept.
+                Ok(false) | Err(GreenError::NotFound { .. }) => self.over = run,
                 goes_on => {
                     self.followed = Some(followed);
                     return goes_on.map(drop);

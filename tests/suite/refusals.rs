@@ -82,11 +82,11 @@ async fn damaged_files_are_refused_and_left_alone() {
     let page = |copy: &Copy, first: u64, bytes: &[u8]| {
         File::options().write(true).open(&copy.path).unwrap().write_all_at(bytes, first).unwrap();
     };
-    let noise: Vec<u8> = (0..40 * 4096_u32).map(|place| (place.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let noise: Vec<u8> = (0..40 * 4096_u32).map(|place| place.wrapping_mul(2_654_435_761).to_be_bytes()[1]).collect();
     let damaged = ["the database is damaged, found while", "restore a copy"];
     let header = ["is not an SQLite database, or its first page is damaged", "restore a copy"];
-    let cases: [(&str, u64, &[u8], i32, [&str; 2]); 4] = [
-        ("magic", 0, b"XXXXXXXX", 2, header),
+    let cases = [
+        ("magic", 0, &b"XXXXXXXX"[..], 2, header),
         ("page size", 16, &[0xff, 0xff], 2, header),
         ("schema", 100, &noise[..3000], 1, damaged),
         ("the middle", 4096, &noise, 1, damaged),
@@ -298,7 +298,7 @@ async fn a_dropped_table_or_view_is_named_and_the_next_sync_mends_it() {
     }
     let shell = published().await;
     shell.rig.writer().execute_batch("DROP TABLE sync_holds").unwrap();
-    for arguments in [&["status"][..], &["sync"], &["hold"]] {
+    for arguments in [&["status"][..], &["release"], &["hold"]] {
         assert_refused(&shell.call(arguments).await, 1, &["sync_holds is missing", "Restore a copy"]);
     }
 }
