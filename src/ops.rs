@@ -14,8 +14,7 @@ use crate::{
     clock::Clock,
     entity::{Endpoint, Entity},
     green::{
-        BEAT, Database, DiffSubject, GreenError, HoldRule, Page, QuarantineQuery, Retention, RollbackOptions,
-        SnapshotParts,
+        Database, DiffSubject, GreenError, HoldRule, Page, QuarantineQuery, Retention, RollbackOptions, SnapshotParts,
     },
     guard::{Acceptance, GuardLimits},
     report::{
@@ -394,13 +393,7 @@ impl Operations {
         let lock = Arc::new(self.blocking(move |database| database.lock_for_cleanup(&operator, now)).await?);
         let held = lock.clone();
         let work = self.blocking(move |database| database.cleanup(retention, &held));
-        tokio::pin!(work);
-        let report = loop {
-            tokio::select! {
-                report = &mut work => break report?,
-                () = tokio::time::sleep(BEAT) => lock.beat(),
-            }
-        };
+        let report = lock.beating_while(work).await?;
         let freed = report.bytes_before.saturating_sub(report.bytes_after);
         let (snapshots, leftovers, runs) = (report.snapshots.len(), report.leftovers.len(), report.runs);
         tracing::info!(

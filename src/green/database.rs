@@ -55,6 +55,7 @@ impl Database {
         let database = Self { path: path.into(), patience: Patience::default() };
         check_sqlite()?;
         let mut connection = database.connect(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        let database = database.resolved();
         database.check_readable(&connection)?;
         migrate::check_version(&connection, &database.path)?;
         if is_empty(&connection)? {
@@ -86,6 +87,12 @@ impl Database {
         }
         drop(connection);
         Self::create_or_open(database.path)
+    }
+
+    /// The same by the name that `SQLite` goes by: the files beside it, the lock above all, must be the same for all who use
+    /// it, whatever links they came by.
+    fn resolved(self) -> Self {
+        Self { path: std::fs::canonicalize(&self.path).unwrap_or(self.path), ..self }
     }
 
     /// The same with another patience.
@@ -270,6 +277,18 @@ mod tests {
         let vacuum: i64 = connection.query_row("PRAGMA auto_vacuum", [], |row| row.get(0)).unwrap();
         assert_eq!(vacuum, 2);
         Database::open(database.path()).unwrap();
+    }
+
+    #[test]
+    fn all_names_of_a_file_are_one_database() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("green.db"), folder.path().join("link.db"));
+        let database = Database::create_or_open(&file).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert_eq!(Database::open(&link).unwrap().path(), database.path());
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        let around = Database::open(folder.path().join("sub/../green.db")).unwrap();
+        assert_eq!(around.beside("-run.lock"), database.beside("-run.lock"));
     }
 
     #[test]

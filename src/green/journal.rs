@@ -144,7 +144,7 @@ pub(super) fn end(connection: &mut Connection, run: RunId, end: &RunEnd) -> Resu
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
     transaction
         .execute(
-            "UPDATE sync_runs SET outcome = coalesce(outcome, ?2), finished_at = ?3, error = ?4 WHERE id = ?1",
+            "UPDATE sync_runs SET outcome = coalesce(outcome, ?2), finished_at = max(?3, started_at), error = ?4 WHERE id = ?1",
             params![run, end.outcome.word(), Millis(end.at), end.error],
         )
         .doing(doing)?;
@@ -301,7 +301,7 @@ pub(super) fn interrupt_dead(connection: &Connection, at: Timestamp) -> Result<V
         "DELETE FROM sync_events WHERE passing AND run_id IN (SELECT id FROM sync_runs WHERE outcome IS NULL)";
     connection.execute(passing, []).doing(doing)?;
     let mut update = connection
-        .prepare("UPDATE sync_runs SET outcome = ?1, finished_at = ?2, error = ?3, untold = 1 WHERE outcome IS NULL RETURNING id")
+        .prepare("UPDATE sync_runs SET outcome = ?1, finished_at = max(?2, started_at), error = ?3, untold = 1 WHERE outcome IS NULL RETURNING id")
         .doing(doing)?;
     let ids = update
         .query_map(params![RunOutcome::Interrupted.word(), Millis(at), recovery::DIED], |row| row.get(0))

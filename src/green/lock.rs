@@ -120,6 +120,17 @@ impl RunLock {
         self.tell(|_| {});
     }
 
+    /// Beats until `work` is done.
+    pub async fn beating_while<T>(&self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                () = tokio::time::sleep(BEAT) => self.beat(),
+            }
+        }
+    }
+
     fn tell(&self, change: impl FnOnce(&mut Owner)) {
         let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut owner);

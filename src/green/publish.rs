@@ -159,7 +159,7 @@ pub(super) fn publish(
     };
     transaction
         .execute(
-            "UPDATE sync_runs SET outcome = ?2, finished_at = ?3, publication = ?4, error = ?5 WHERE id = ?1",
+            "UPDATE sync_runs SET outcome = ?2, finished_at = max(?3, started_at), publication = ?4, error = ?5 WHERE id = ?1",
             params![run, RunOutcome::Published.word(), Millis(at), report.id, order.left_behind],
         )
         .doing(doing)?;

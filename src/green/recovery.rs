@@ -41,25 +41,31 @@ pub(super) fn recover(
 }
 
 impl Database {
-    /// Marks runs whose process died as interrupted and clears away what they left. Does nothing while another process is at
-    /// work, and writes nothing when there is nothing to do.
+    /// The right to clear away what dead runs left, when they left something and nobody is at work; see
+    /// [`Database::recover`]. Writes nothing.
+    ///
+    /// # Errors
+    /// When the database cannot be read or the lock file cannot be used.
+    pub fn lock_for_recovery(&self, operator: &Operator, at: Timestamp) -> Result<Option<RunLock>, GreenError> {
+        let reader = self.reader()?;
+        if journal::unfinished(&reader)?.is_none() && schema::leftovers(&reader)?.is_empty() {
+            return Ok(None);
+        }
+        match RunLock::acquire(self, Work::Recovery, operator, at) {
+            Ok(lock) => Ok(Some(lock)),
+            Err(GreenError::Locked { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Marks runs whose process died as interrupted and clears away what they left, but for their complete snapshots.
     ///
     /// # Returns
     /// The runs that were marked.
     ///
     /// # Errors
-    /// When the database cannot be read or written.
-    pub fn recover(&self, operator: &Operator, at: Timestamp) -> Result<Vec<RunId>, GreenError> {
-        let reader = self.reader()?;
-        if journal::unfinished(&reader)?.is_none() && schema::leftovers(&reader)?.is_empty() {
-            return Ok(Vec::new());
-        }
-        drop(reader);
-        let _lock = match RunLock::acquire(self, Work::Recovery, operator, at) {
-            Ok(lock) => lock,
-            Err(GreenError::Locked { .. }) => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
+    /// When the database cannot be written.
+    pub fn recover(&self, _lock: &RunLock, at: Timestamp) -> Result<Vec<RunId>, GreenError> {
         recover(self, &mut self.writer()?, at)
     }
 

@@ -103,7 +103,7 @@ impl Session {
             fail::reach(connection, Failpoint::BeginCommitted)?;
             Ok((run, base, Begun { live, dead }))
         });
-        let (run, base, begun) = begun.await?;
+        let (run, base, begun) = lock.beating_while(begun).await?;
         Ok((Self { database: database.clone(), writer, run, base, lock }, begun))
     }
 

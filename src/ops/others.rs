@@ -1,7 +1,10 @@
 //! Getting along with other processes on the same database: who is at work, waiting for one's turn, ending a run of
 //! somebody else's, and what became of runs that nobody saw end.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -201,7 +204,10 @@ impl Operations {
     /// When the database cannot be read or written.
     pub async fn recover(&self) -> Result<Vec<RunId>, OperationError> {
         let (operator, now) = (self.operator.clone(), self.clock.now());
-        let dead = self.blocking(move |database| database.recover(&operator, now)).await?;
+        let lock = self.blocking(move |database| database.lock_for_recovery(&operator, now)).await?;
+        let Some(lock) = lock.map(Arc::new) else { return Ok(Vec::new()) };
+        let held = lock.clone();
+        let dead = lock.beating_while(self.blocking(move |database| database.recover(&held, now))).await?;
         for run in &dead {
             tracing::warn!("run {run} was interrupted: its process ended before it was done; nothing was switched");
         }

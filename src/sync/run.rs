@@ -50,18 +50,23 @@ pub async fn run(
     }
     let live = live.into_iter().map(|(version, _)| version).collect();
     let emitter = Arc::new(emitter);
-    let attending = attend(&emitter, &context.line, &cancel)?;
     let run = Run { context: context.clone(), request, emitter, live: Arc::new(live), cancel };
-    let (outcome, error) = AssertUnwindSafe(run.execute()).catch_unwind().await.unwrap_or_else(|panic| {
-        // Whatever else was begun for the run is given up by it.
-        run.cancel.cancel();
-        failed(&GreenError::Defect { message: defect::message(&*panic) })
-    });
-    let (outcome, error) = run.as_recorded((outcome, error)).await;
+    let attending = attend(&run.emitter, &context.line, &run.cancel);
+    let end = match &attending {
+        Ok(_) => AssertUnwindSafe(run.execute()).catch_unwind().await.unwrap_or_else(|panic| {
+            // Whatever else was begun for the run is given up by it.
+            run.cancel.cancel();
+            failed(&GreenError::Defect { message: defect::message(&*panic) })
+        }),
+        Err(error) => failed(error),
+    };
+    let (outcome, error) = run.as_recorded(end).await;
     let report = run.emitter.finish(outcome, error, context.retention).await;
-    attending.abort();
-    // What it still looks at keeps neither the lock nor the writer.
-    let _ = attending.await;
+    if let Ok(attending) = attending {
+        attending.abort();
+        // What it still looks at keeps neither the lock nor the writer.
+        let _ = attending.await;
+    }
     Ok(report)
 }
 
