@@ -296,7 +296,7 @@ pub(super) fn guards(connection: &Connection, of: GuardsOf) -> Result<Vec<GuardR
 
 /// Marks runs without an outcome as interrupted; to be called by the owner of the run lock only.
 pub(super) fn interrupt_dead(connection: &Connection, at: Timestamp) -> Result<Vec<RunId>, GreenError> {
-    let doing = "recording that a run was interrupted";
+    let doing = "clearing up after interrupted runs";
     // No run goes on. One that died between its publish and its end has an outcome and still its passing events.
     connection.execute("DELETE FROM sync_events WHERE passing", []).doing(doing)?;
     let mut update = connection
