@@ -1,10 +1,12 @@
 //! The command line: one file a command, each turning its arguments into an operation and showing the report.
 
+mod cancel;
 mod cleanup;
 mod console;
 mod demo;
 mod diff;
 pub mod exit;
+mod follow;
 mod history;
 mod hold;
 mod logging;
@@ -22,12 +24,14 @@ pub mod signal;
 mod status;
 mod sync;
 mod table;
+mod wait;
 
 use std::{ffi::OsString, time::Duration};
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 
 pub use self::{
+    cancel::CancelArguments,
     cleanup::CleanupArguments,
     diff::DiffArguments,
     exit::{CliError, ExitStatus},
@@ -40,6 +44,7 @@ pub use self::{
     runs::RunsArguments,
     settings::Settings,
     sync::SyncArguments,
+    wait::WaitLimit,
 };
 
 /// How long threads that nobody waits for, such as a name lookup, may hold up the end.
@@ -82,9 +87,11 @@ pub enum Command {
     Sync(SyncArguments),
     /// Make live what a held run or a dry run prepared
     Publish(PublishArguments),
+    /// End the run that goes on, whoever owns it
+    Cancel(CancelArguments),
     /// Show what is live: versions, rows, ages, the hold, the running and the last run
     Status,
-    /// List past runs, or show one with its steps, attempts and quarantine
+    /// List past runs, show one with its steps, attempts and quarantine, or follow what goes on
     Runs(RunsArguments),
     /// List the kept bodies of the source, or print one
     History(HistoryArguments),
@@ -189,6 +196,7 @@ async fn execute(context: &Context, command: Option<Command>) -> Result<ExitStat
         Some(Command::Demo) => demo::run(context).await,
         Some(Command::Sync(arguments)) => sync::run(context, &arguments).await,
         Some(Command::Publish(arguments)) => publish::run(context, &arguments).await,
+        Some(Command::Cancel(arguments)) => cancel::run(context, &arguments).await,
         Some(Command::Status) => status::run(context).await,
         Some(Command::Runs(arguments)) => runs::run(context, &arguments).await,
         Some(Command::History(arguments)) => history::run(context, &arguments).await,
@@ -251,6 +259,12 @@ mod tests {
             panic!()
         };
         assert_eq!(sync.accept.iter().map(ToString::to_string).collect::<Vec<_>>(), ["shrink", "boards.empty", "all"]);
+        let wait = |line| match parsed(line).unwrap().command {
+            Some(Command::Sync(SyncArguments { wait, entities, .. })) => (wait, entities),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(wait("greenroom sync --wait boards"), (Some(WaitLimit::Forever), vec![Entity::Boards]));
+        assert_eq!(wait("greenroom sync --wait=90"), (Some(WaitLimit::Seconds(90)), Vec::new()));
         let Some(Command::Diff(diff)) = parsed("greenroom diff --snapshots 3 5 --rows").unwrap().command else {
             panic!()
         };
@@ -267,6 +281,12 @@ mod tests {
             "greenroom sync --with-related",
             "greenroom sync --accept everything",
             "greenroom sync --guard shrink",
+            "greenroom sync --wait=soon",
+            "greenroom sync --on-hangup stay",
+            "greenroom rollback --wait",
+            "greenroom cleanup --dry-run --wait",
+            "greenroom runs --json-lines",
+            "greenroom runs --follow --limit 3",
             "greenroom diff boards --snapshots 3 5",
             "greenroom diff --run 3 --snapshots 3 5",
             "greenroom diff --snapshots 3",

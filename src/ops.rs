@@ -299,6 +299,22 @@ impl Operations {
         self.blocking(move |database| database.run(run)).await
     }
 
+    /// One run as it stands in a list.
+    ///
+    /// # Errors
+    /// When there is no such run.
+    pub async fn run_summary(&self, run: RunId) -> Result<RunSummary, OperationError> {
+        self.blocking(move |database| database.run_summary(run)).await
+    }
+
+    /// The kept events of `run`, which is over, in their order.
+    ///
+    /// # Errors
+    /// When there is no such run.
+    pub async fn run_events(&self, run: RunId) -> Result<Vec<EventRecord>, OperationError> {
+        self.blocking(move |database| sync::kept_events(database, run)).await
+    }
+
     /// The kept snapshots, of one endpoint or of all.
     ///
     /// # Errors

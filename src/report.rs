@@ -100,6 +100,11 @@ pub struct DatabaseStatus {
     pub wal_readers: Vec<WalReader>,
 }
 
+impl DatabaseStatus {
+    /// Bytes from which on a write-ahead log makes one ask who keeps it; a run leaves none behind.
+    pub const LARGE_LOG: u64 = 16 * 1024 * 1024;
+}
+
 /// The answer of `status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

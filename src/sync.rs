@@ -15,7 +15,7 @@ mod step;
 
 pub use self::{
     event::{EventRecord, RunEvent},
-    follow::{Follower, Observed},
+    follow::{Follower, Observed, kept_events},
     request::{Bodies, Line, OnHangup, StagedBodies, SyncContext, SyncOptions},
     run::run,
     scope::Scope,

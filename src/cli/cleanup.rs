@@ -7,6 +7,7 @@ use super::{
     exit::{CliError, ExitStatus},
     output::{Layout, push_line},
     table::{Column, Table, left, right},
+    wait::{Turn, WaitLimit},
 };
 use crate::{report::CleanupReport, text};
 
@@ -29,11 +30,17 @@ pub struct CleanupArguments {
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
+    /// When another run goes on, wait for one's turn; with SECONDS no longer than that
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "forever", conflicts_with = "dry_run")]
+    pub wait: Option<WaitLimit>,
 }
 
 /// Cleans up after a confirmation.
 pub(super) async fn run(context: &Context, arguments: &CleanupArguments) -> Result<ExitStatus, CliError> {
     let (operations, output) = (context.settings.open()?, &context.output);
+    let mut turn = Turn::new(arguments.wait);
+    // What a run leaves is known at its end.
+    turn.come(output, &operations, None).await?;
     let mut report = operations.plan_cleanup().await?;
     if report.is_empty() {
         report.dry_run = arguments.dry_run;
@@ -41,7 +48,12 @@ pub(super) async fn run(context: &Context, arguments: &CleanupArguments) -> Resu
         if !arguments.yes {
             output.confirm("cleanup", operations.clock().now(), |layout| render(&report, layout), "cleanup")?;
         }
-        report = operations.cleanup().await?;
+        report = loop {
+            match operations.cleanup().await {
+                Ok(report) => break report,
+                Err(refusal) => turn.after(refusal, output, &operations, None).await?,
+            }
+        };
     }
     output.report(&report, operations.clock().now(), |layout| render(&report, layout))?;
     Ok(ExitStatus::Done)

@@ -9,6 +9,7 @@ use super::{
     progress::Progress,
     settings::operator,
     signal::Signals,
+    wait::Turn,
 };
 use crate::{
     blue::SourceConfig,
@@ -27,15 +28,17 @@ pub(super) async fn run(context: &Context) -> Result<ExitStatus, CliError> {
     let blue = DemoBlue::start(if headless { Pace::Instant } else { Pace::Lifelike }).await.map_err(CliError::Start)?;
     let database = Database::create_or_open(folder.path().join("demo.db"))?;
     let operations = Operations::new(database, Some(SourceConfig::new(blue.address())), operator())
-        .with_limits(context.settings.limits()?);
+        .with_limits(context.settings.limits()?)
+        .with_line(context.settings.line());
     if headless {
         let output = &context.output;
         logging::install(context.settings.verbose);
         let progress = Progress::of(output, context.settings.verbose);
         let order = Order::Sync(SyncOptions::full(Trigger::Cli));
-        let mut signals = Signals::listen()?;
-        let performed = perform(output, &operations, order, progress, &mut signals).await?;
-        return tell(output, operations.clock().now(), performed, signals.first(), |report, layout| {
+        let mut signals = Signals::for_run(operations.line())?;
+        let mut turn = Turn::new(None);
+        let performed = perform(output, &operations, order, progress, &mut turn, &mut signals).await?;
+        return tell(output, operations.clock().now(), performed, signals.cancelled_by(), |report, layout| {
             outcome::render(report, Doing::Sync { under_hold: false }, layout)
         });
     }

@@ -95,6 +95,11 @@ pub enum CliError {
         "--json and --json-lines exclude each other: the one prints a single object, the other a line for each event"
     )]
     JsonTwice,
+    /// One object of what has no end.
+    #[error(
+        "--json prints a single object, and runs that are followed have no end; use --json-lines, which prints a line for each event, or name a RUN"
+    )]
+    FollowAsJson,
     /// A publish of an earlier run while the hold is set.
     #[error(
         "{hold} (since {}); nothing was switched. `greenroom publish {run} --release` publishes run {run} and releases the hold", crate::text::time(.hold.since)
@@ -108,6 +113,14 @@ pub enum CliError {
     /// A signal came before the work was done or the question answered.
     #[error("stopped by {}; nothing was changed", .0.name())]
     Stopped(Signal),
+    /// A signal came while the end of a run was waited for.
+    #[error("stopped waiting by {}; {}", .signal.name(), asked_to_end(*.asked))]
+    StoppedWaiting {
+        /// The signal.
+        signal: Signal,
+        /// The run that is asked to end.
+        asked: Option<RunId>,
+    },
     /// The operator said no.
     #[error("not confirmed; nothing was changed")]
     Declined,
@@ -177,6 +190,13 @@ pub enum CliError {
     NoTerminal(String),
 }
 
+fn asked_to_end(run: Option<RunId>) -> String {
+    run.map_or_else(
+        || "no run was asked to end yet".to_owned(),
+        |run| format!("run {run} stays asked to end and cannot publish, see `greenroom runs {run}`"),
+    )
+}
+
 impl From<GreenError> for CliError {
     fn from(error: GreenError) -> Self {
         Self::Operation(error.into())
@@ -192,12 +212,13 @@ impl CliError {
             Self::Operation(OperationError::Green(GreenError::Held { .. })) | Self::UnderHold { .. } => {
                 ExitStatus::Held
             }
-            Self::Stopped(signal) => ExitStatus::Signalled(*signal),
+            Self::Stopped(signal) | Self::StoppedWaiting { signal, .. } => ExitStatus::Signalled(*signal),
             Self::Operation(OperationError::Green(error)) if error.is_configuration() => ExitStatus::Usage,
             Self::Operation(OperationError::NoSource)
             | Self::NoDatabase
             | Self::BadSource { .. }
             | Self::JsonTwice
+            | Self::FollowAsJson
             | Self::BadGuards(_)
             | Self::OtherEndpoint { .. }
             | Self::NoTerminal(_) => ExitStatus::Usage,
@@ -277,6 +298,8 @@ mod tests {
             (CliError::UnderHold { run: 7, hold }, 3),
             (gone.into(), 1),
             (CliError::Stopped(Signal::Interrupt), 130),
+            (CliError::StoppedWaiting { signal: Signal::Terminate, asked: Some(7) }, 143),
+            (CliError::FollowAsJson, 2),
             (CliError::UnknownSnapshot { id: 9 }, 1),
             (CliError::OtherEndpoint { old, new }, 2),
             (missing.into(), 2),

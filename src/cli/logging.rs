@@ -30,12 +30,15 @@ struct CleanLines;
 
 impl Write for CleanLines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        io::stderr().lock().write_all(clean_line(line).as_bytes())?;
+        // Nobody may be there to read it, such as after the terminal is gone. A failure must not get to the subscriber: it
+        // would tell of it on standard error, too, and panic as that fails.
+        drop(io::stderr().lock().write_all(clean_line(line).as_bytes()));
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().lock().flush()
+        drop(io::stderr().lock().flush());
+        Ok(())
     }
 }
 

@@ -3,20 +3,32 @@
 use std::{
     env,
     io::{self, BufRead, IsTerminal, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use jiff::Timestamp;
-use rustix::termios::{self, QueueSelector};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    termios::{self, QueueSelector},
+};
 use serde::Serialize;
 
 use super::{
     exit::{CliError, ExitStatus},
-    signal::Signals,
+    signal::{Signal, Signals},
 };
 use crate::text;
 
 /// Columns assumed of a terminal that does not tell.
 const DEFAULT_WIDTH: u16 = 80;
+
+/// How long the signal that comes with the loss of a terminal may take to arrive.
+const SIGNAL_DELAY: Duration = Duration::from_secs(1);
 
 /// How text is laid out.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +75,8 @@ pub struct Output {
     stdout_is_terminal: bool,
     stderr_is_terminal: bool,
     can_animate: bool,
+    /// Whether the terminal is gone; shared by all copies.
+    abandoned: Arc<AtomicBool>,
 }
 
 impl Output {
@@ -77,6 +91,30 @@ impl Output {
             stdout_is_terminal: io::stdout().is_terminal(),
             stderr_is_terminal,
             can_animate: stderr_is_terminal && !dumb,
+            abandoned: Arc::default(),
+        }
+    }
+
+    /// Never touches the terminal again, as it is gone; pipes and files are still written to.
+    pub(super) fn abandon_terminal(&self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+
+    fn print(&self, text: &str) -> io::Result<()> {
+        if self.stdout_is_terminal && self.is_abandoned() {
+            return Ok(());
+        }
+        match write_whole(&mut io::stdout().lock(), text) {
+            // So does a terminal answer that is gone, be it before or without a signal.
+            Err(error) if self.stdout_is_terminal && error.raw_os_error() == Some(Errno::IO.raw_os_error()) => {
+                self.abandon_terminal();
+                Ok(())
+            }
+            written => written,
         }
     }
 
@@ -112,7 +150,7 @@ impl Output {
             return self.json(report);
         }
         let width = self.stdout_is_terminal.then(|| width_of(&io::stdout()));
-        write_whole(&mut io::stdout().lock(), &render(&Layout { width, now })).map_err(CliError::Stream)
+        self.print(&render(&Layout { width, now })).map_err(CliError::Stream)
     }
 
     /// Prints one JSON object, spread over lines on a terminal.
@@ -120,14 +158,13 @@ impl Output {
         let json =
             if self.stdout_is_terminal { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
         let json = json.map_err(|error| CliError::Stream(error.into()))?;
-        write_whole(&mut io::stdout().lock(), &format!("{}\n", text::clean_json(&json))).map_err(CliError::Stream)
+        self.print(&format!("{}\n", text::clean_json(&json))).map_err(CliError::Stream)
     }
 
     /// Prints one JSON object on a line of its own.
-    #[expect(clippy::unused_self, reason = "whoever prints has an output")]
     pub(super) fn json_line<T: Serialize>(&self, value: &T) -> io::Result<()> {
         let json = serde_json::to_string(value)?;
-        write_whole(&mut io::stdout().lock(), &format!("{}\n", text::clean_json(&json)))
+        self.print(&format!("{}\n", text::clean_json(&json)))
     }
 
     /// Standard output for a JSON body as it is; on a terminal with its harmful characters escaped.
@@ -143,8 +180,10 @@ impl Output {
     }
 
     /// Writes a line to standard error. Nobody may be there to read it, which is no fault.
-    #[expect(clippy::unused_self, reason = "whoever prints has an output")]
     pub(super) fn note(&self, line: &str) {
+        if self.stderr_is_terminal && self.is_abandoned() {
+            return;
+        }
         let _ = write_whole(&mut io::stderr().lock(), &format!("{}\n", text::clean(line)));
     }
 
@@ -213,15 +252,28 @@ impl Output {
         let (output, plan) = (self.clone(), plan(&self.question_layout(now)));
         // The thread may wait for an answer for ever; nobody waits for it then.
         let asked = tokio::task::spawn_blocking(move || output.confirm(what, now, |_| plan, wanted));
-        tokio::select! {
-            biased;
-            signal = signals.next() => {
+        let stopped = |signal| {
+            if signal == Signal::Hangup {
+                self.abandon_terminal();
+            } else {
                 // The question left the cursor behind it.
                 let _ = write_whole(&mut io::stderr().lock(), "\n");
-                Err(CliError::Stopped(signal))
             }
+            Err(CliError::Stopped(signal))
+        };
+        let asked = tokio::select! {
+            biased;
+            signal = signals.next() => return stopped(signal),
             asked = asked => asked.unwrap_or(Err(CliError::Declined)),
+        };
+        // A terminal that is gone ends the answer before its signal is heard.
+        if asked.is_err()
+            && is_hung_up(&io::stdin())
+            && let Ok(signal) = tokio::time::timeout(SIGNAL_DELAY, signals.next()).await
+        {
+            return stopped(signal);
         }
+        asked
     }
 }
 
@@ -235,6 +287,13 @@ struct ErrorAnswer<'a> {
 struct ErrorReport<'a> {
     message: &'a str,
     exit_status: u8,
+}
+
+/// Whether the other side of `stream` is gone.
+fn is_hung_up(stream: &impl std::os::fd::AsFd) -> bool {
+    let mut polled = [PollFd::new(stream, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().contains(PollFlags::HUP)
 }
 
 fn width_of(stream: &impl std::os::fd::AsFd) -> u16 {

@@ -13,11 +13,12 @@ use super::{
     output::{Layout, Output},
     progress::{DRAW_INTERVAL, Progress},
     signal::{Signal, Signals},
+    wait::Turn,
 };
 use crate::{
     ops::{OperationError, Operations, ReplayOptions, SyncOptions},
     report::SyncReport,
-    sync::EventRecord,
+    sync::{EventRecord, OnHangup},
 };
 
 /// The run that is wanted.
@@ -52,42 +53,68 @@ pub(super) struct Performed {
     streamed: Option<Result<(), CliError>>,
 }
 
-/// Runs what is ordered with `operations` and tells `progress` of it; `signals` cancel it.
+/// Runs what is ordered with `operations` once it is the `turn` of it, and tells `progress` of it. Signals cancel it, but for
+/// a line that drops: see [`Signals::for_run`].
 pub(super) async fn perform(
     output: &Output,
     operations: &Operations,
     order: Order,
     mut progress: Progress,
+    turn: &mut Turn,
     signals: &mut Signals,
 ) -> Result<Performed, CliError> {
+    let report = loop {
+        match attempt(output, operations, order.clone(), &mut progress, signals).await {
+            Ok(report) => break report,
+            Err(refusal) => {
+                let waited = turn.after(refusal, output, operations, Some(signals)).await;
+                if let Err(error) = waited {
+                    drop(progress.end());
+                    return Err(error);
+                }
+            }
+        }
+    };
+    turn.taken();
+    let is_stream = matches!(progress, Progress::JsonLines(_));
+    let told = progress.end();
+    Ok(Performed { report, streamed: is_stream.then_some(told) })
+}
+
+async fn attempt(
+    output: &Output,
+    operations: &Operations,
+    order: Order,
+    progress: &mut Progress,
+    signals: &mut Signals,
+) -> Result<SyncReport, OperationError> {
     let (sender, mut events) = mpsc::unbounded_channel();
     // A task of its own, so that a terminal or pipe that takes no more does not hold up the run.
     let mut run = tokio::spawn(order.execute(operations.clone(), sender, signals.token()));
     let mut draws = tokio::time::interval(DRAW_INTERVAL);
     draws.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told_of_signal = false;
+    let on_hangup = operations.line().on_hangup;
+    let mut cancelled = signals.cancelled_by().is_some();
     let result = loop {
         tokio::select! {
             biased;
             Some(record) = events.recv() => progress.take(output, &record),
             signal = signals.next() => {
                 if signal == Signal::Hangup {
+                    output.abandon_terminal();
                     progress.abandon();
                 }
-                progress.note(output, &ending(signal, told_of_signal));
-                told_of_signal = true;
+                progress.note(output, &ending(signal, on_hangup, cancelled));
+                cancelled = signals.cancelled_by().is_some();
             }
             result = &mut run => break result,
-            _ = draws.tick(), if progress.is_drawn() => progress.draw(output),
+            _ = draws.tick(), if progress.is_drawn() => progress.draw(output, operations.clock().now()),
         }
     };
     while let Ok(record) = events.try_recv() {
         progress.take(output, &record);
     }
-    let is_stream = matches!(progress, Progress::JsonLines(_));
-    let told = progress.end();
-    let report = result.map_err(|_| OperationError::Panicked)??;
-    Ok(Performed { report, streamed: is_stream.then_some(told) })
+    result.unwrap_or(Err(OperationError::Panicked))
 }
 
 /// Prints the report of a run that ended, as the text that `render` makes of it, after the first of any signals was `signal`.
@@ -110,10 +137,12 @@ pub(super) fn tell(
     }
 }
 
-fn ending(signal: Signal, told_before: bool) -> String {
+fn ending(signal: Signal, on_hangup: OnHangup, cancelled_before: bool) -> String {
     let name = signal.name();
-    if told_before {
+    if cancelled_before {
         format!("greenroom: {name}: the run is ending already; it is brought to a safe end, please wait")
+    } else if signal == Signal::Hangup && on_hangup == OnHangup::Finish {
+        format!("greenroom: {name}: the terminal is gone; the run goes on to its end")
     } else {
         format!("greenroom: {name}: cancelling the run, which is brought to a safe end")
     }
@@ -124,8 +153,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn later_signals_say_that_it_ends_already() {
-        assert!(ending(Signal::Interrupt, false).contains("SIGINT: cancelling"));
-        assert!(ending(Signal::Interrupt, true).contains("ending already"));
+    fn signals_say_what_becomes_of_the_run() {
+        for (signal, on_hangup, cancelled_before, said) in [
+            (Signal::Interrupt, OnHangup::Finish, false, "SIGINT: cancelling"),
+            (Signal::Interrupt, OnHangup::Finish, true, "ending already"),
+            (Signal::Hangup, OnHangup::Finish, false, "goes on to its end"),
+            (Signal::Hangup, OnHangup::Cancel, false, "SIGHUP: cancelling"),
+            (Signal::Hangup, OnHangup::Finish, true, "ending already"),
+        ] {
+            let text = ending(signal, on_hangup, cancelled_before);
+            assert!(text.contains(said), "{text}");
+        }
     }
 }

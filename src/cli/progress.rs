@@ -1,11 +1,9 @@
 //! What is told of a run while it goes on.
 
-use std::{
-    io,
-    time::{Duration, Instant},
-};
+use std::{io, time::Duration};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::Timestamp;
 
 use super::{exit::CliError, output::Output};
 use crate::{
@@ -46,6 +44,15 @@ impl Progress {
         if output.is_json() || verbose > 0 { Self::Quiet } else { Self::for_people(output) }
     }
 
+    /// What suits a command that follows another process's run: the log tells nothing of that.
+    pub(super) fn following(output: &Output, json_lines: bool) -> Self {
+        match json_lines {
+            true => Self::JsonLines(None),
+            false if output.is_json() => Self::Quiet,
+            false => Self::for_people(output),
+        }
+    }
+
     /// Takes the next event in.
     pub(super) fn take(&mut self, output: &Output, record: &EventRecord) {
         match self {
@@ -63,10 +70,10 @@ impl Progress {
         matches!(self, Self::Bars(_))
     }
 
-    /// Shows what was taken in.
-    pub(super) fn draw(&self, output: &Output) {
+    /// Shows what was taken in, as it is at the time `now`.
+    pub(super) fn draw(&self, output: &Output, now: Timestamp) {
         if let Self::Bars(bars) = self {
-            bars.draw(output);
+            bars.draw(output, now);
         }
     }
 
@@ -107,7 +114,6 @@ impl Progress {
 pub(super) struct Bars {
     bar: ProgressBar,
     state: Option<RunState>,
-    begun: Instant,
 }
 
 impl Bars {
@@ -117,7 +123,7 @@ impl Bars {
             bar.set_style(style);
         }
         bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(DRAWS));
-        Self { bar, state: None, begun: Instant::now() }
+        Self { bar, state: None }
     }
 
     fn take(&mut self, record: &EventRecord) {
@@ -127,9 +133,9 @@ impl Bars {
         }
     }
 
-    fn draw(&self, output: &Output) {
+    fn draw(&self, output: &Output, now: Timestamp) {
         let Some(state) = &self.state else { return };
-        let picture = picture(state, self.begun.elapsed(), output.stderr_width());
+        let picture = picture(state, now, output.stderr_width());
         if self.bar.message() != picture {
             self.bar.set_message(picture);
         }
@@ -137,7 +143,7 @@ impl Bars {
 }
 
 /// The run as lines of at most `width` columns, without a line feed at the end.
-fn picture(state: &RunState, elapsed: Duration, width: u16) -> String {
+fn picture(state: &RunState, now: Timestamp, width: u16) -> String {
     let line = |name: &str, progress: f64, said: &str| {
         // One column stays free, as some terminals wrap after the last one.
         let width = usize::from(width.saturating_sub(1));
@@ -148,7 +154,8 @@ fn picture(state: &RunState, elapsed: Duration, width: u16) -> String {
         let progress = step.progress().unwrap_or(0.25);
         line(step.entity.name(), progress, &describe(step))
     });
-    let run = line(&format!("run {}", state.run), state.progress(), &format!("{} s", elapsed.as_secs()));
+    let seconds = (now.as_second() - state.started_at.as_second()).max(0);
+    let run = line(&format!("run {}", state.run), state.progress(), &format!("{seconds} s"));
     steps.chain([run]).collect::<Vec<_>>().join("\n")
 }
 
@@ -229,7 +236,7 @@ mod tests {
             retry_in_ms: Some(900),
         }));
         assert_eq!(
-            picture(&state, Duration::from_millis(2900), 68),
+            picture(&state, Timestamp::from_millisecond(2900).unwrap(), 68),
             "\
 talents              [====================] unchanged 5 rows
 boards               [                    ] retrying: \\x1b[2J a lo…

@@ -11,6 +11,7 @@ use super::{
     progress::Progress,
     replay::{Rehearsal, accepted_by, push_findings, rehearse},
     signal::Signals,
+    wait::{Turn, WaitLimit},
 };
 use crate::{
     green::HoldRule,
@@ -46,12 +47,18 @@ pub struct PublishArguments {
     /// Do not ask; what guards find and --accept does not name still stops it
     #[arg(long)]
     pub yes: bool,
+    /// When another run goes on, wait for one's turn; with SECONDS no longer than that
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "forever")]
+    pub wait: Option<WaitLimit>,
 }
 
 /// Publishes a run after a confirmation.
 pub(super) async fn run(context: &Context, arguments: &PublishArguments) -> Result<ExitStatus, CliError> {
     let (operations, output, run) =
         (context.settings.open()?.with_limits(context.settings.limits()?), &context.output, arguments.run);
+    let (mut signals, mut turn) = (Signals::for_run(operations.line())?, Turn::new(arguments.wait));
+    // What others publish meanwhile belongs into the plan.
+    turn.come(output, &operations, Some(&mut signals)).await?;
     let plan = operations.plan_publish(run).await?;
     if let Some(hold) = plan.hold.as_ref().filter(|_| !arguments.release) {
         return Err(CliError::UnderHold { run, hold: Box::new(hold.clone()) });
@@ -71,10 +78,9 @@ pub(super) async fn run(context: &Context, arguments: &PublishArguments) -> Resu
     }
     let hold = plan.hold.clone();
     let doing = Doing::Publish { under_hold: hold.is_some() };
-    let mut signals = Signals::listen()?;
     if !arguments.yes && (arguments.accept.is_empty() || plan.outdated) {
         let (shown, is_rehearsed) = if plan.outdated {
-            match rehearse(context, &operations, &options, doing, &mut signals).await? {
+            match rehearse(context, &operations, &options, doing, &mut turn, &mut signals).await? {
                 Rehearsal::Ready(report) => (*report, true),
                 Rehearsal::Ended(status) => return Ok(status),
             }
@@ -87,8 +93,8 @@ pub(super) async fn run(context: &Context, arguments: &PublishArguments) -> Resu
         options.accept = accepted_by(&shown);
     }
     let progress = Progress::of(output, context.settings.verbose);
-    let performed = perform(output, &operations, Order::Replay(options), progress, &mut signals).await?;
-    tell(output, operations.clock().now(), performed, signals.first(), |report, layout| {
+    let performed = perform(output, &operations, Order::Replay(options), progress, &mut turn, &mut signals).await?;
+    tell(output, operations.clock().now(), performed, signals.cancelled_by(), |report, layout| {
         render(report, doing, hold.as_ref(), layout)
     })
 }

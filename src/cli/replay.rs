@@ -9,6 +9,7 @@ use super::{
     progress::Progress,
     rollback::RollbackArguments,
     signal::Signals,
+    wait::Turn,
 };
 use crate::{
     green::HoldRule,
@@ -33,19 +34,20 @@ pub(super) async fn rehearse(
     operations: &Operations,
     options: &ReplayOptions,
     doing: Doing,
+    turn: &mut Turn,
     signals: &mut Signals,
 ) -> Result<Rehearsal, CliError> {
     let output = &context.output;
     let progress = Progress::of(output, context.settings.verbose);
     let order = Order::Replay(ReplayOptions { dry_run: true, ..options.clone() });
-    let performed = perform(output, operations, order, progress, signals).await?;
+    let performed = perform(output, operations, order, progress, turn, signals).await?;
     let report = &performed.report;
     let can_go_on = matches!(report.run.outcome, Some(RunOutcome::Held | RunOutcome::Prepared | RunOutcome::Unchanged));
     if can_go_on && report.hold.is_none() {
         return Ok(Rehearsal::Ready(Box::new(performed.report)));
     }
     let now = operations.clock().now();
-    tell(output, now, performed, signals.first(), |report, layout| outcome::render(report, doing, layout))
+    tell(output, now, performed, signals.cancelled_by(), |report, layout| outcome::render(report, doing, layout))
         .map(Rehearsal::Ended)
 }
 
@@ -69,6 +71,9 @@ pub(super) async fn go_back(
     if !arguments.yes && !output.can_ask() {
         return Err(CliError::CannotAsk { what: WHAT });
     }
+    let (mut signals, mut turn) = (Signals::for_run(operations.line())?, Turn::new(arguments.wait));
+    // What others publish meanwhile is what is left behind then.
+    turn.come(output, &operations, Some(&mut signals)).await?;
     let status = operations.status().await?;
     let reason = arguments.reason.clone().unwrap_or_else(|| format!("went back to run {run}"));
     let mut options = ReplayOptions {
@@ -80,9 +85,8 @@ pub(super) async fn go_back(
         hold: if arguments.no_hold { HoldRule::Ignore } else { HoldRule::Set(reason) },
     };
     let doing = Doing::GoBack(run);
-    let mut signals = Signals::listen()?;
     if !arguments.yes {
-        let report = match rehearse(context, &operations, &options, doing, &mut signals).await? {
+        let report = match rehearse(context, &operations, &options, doing, &mut turn, &mut signals).await? {
             Rehearsal::Ready(report) => report,
             Rehearsal::Ended(status) => return Ok(status),
         };
@@ -94,12 +98,12 @@ pub(super) async fn go_back(
     }
     let sets_hold = matches!(options.hold, HoldRule::Set(_));
     let progress = Progress::of(output, context.settings.verbose);
-    let performed = perform(output, &operations, Order::Replay(options), progress, &mut signals).await?;
+    let performed = perform(output, &operations, Order::Replay(options), progress, &mut turn, &mut signals).await?;
     let was_set = status.hold.is_some();
     let is_back = matches!(performed.report.run.outcome, Some(RunOutcome::Published | RunOutcome::Unchanged));
     // What was done is done, even if the hold cannot be read any more.
     let hold = if is_back && sets_hold { operations.status().await.ok().and_then(|status| status.hold) } else { None };
-    tell(output, operations.clock().now(), performed, signals.first(), |report, layout| {
+    tell(output, operations.clock().now(), performed, signals.cancelled_by(), |report, layout| {
         let mut answer = outcome::render(report, doing, layout);
         if let Some(hold) = &hold {
             let set = if was_set { "the hold stays" } else { "the hold is set" };

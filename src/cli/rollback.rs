@@ -10,6 +10,7 @@ use super::{
     replay,
     status::publication,
     table::{Column, Table, change, left, right, version},
+    wait::WaitLimit,
 };
 use crate::{
     entity::Entity,
@@ -61,6 +62,9 @@ pub struct RollbackArguments {
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
+    /// When another run goes on, wait for one's turn; with SECONDS no longer than that
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "forever", requires = "to")]
+    pub wait: Option<WaitLimit>,
 }
 
 impl RollbackArguments {
@@ -360,6 +364,7 @@ nothing more is published until `greenroom release`
             no_hold: false,
             reason: None,
             yes: false,
+            wait: None,
         };
         assert_eq!(plain.target(), RollbackTarget::Newest);
         let one = RollbackArguments { publication: Some(4), ..plain.clone() };

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::{
     Context,
     exit::{CliError, ExitStatus},
+    follow,
     outcome::{failures, findings, names, outcome, steps},
     output::{Layout, push_line},
     table::{Column, Table, left, right},
@@ -18,10 +19,18 @@ use crate::{
 /// Arguments of `runs`.
 #[derive(Args, Clone, Copy, Debug)]
 #[command(after_help = "\
+`runs RUN --follow` waits for the end of that run, prints it and exits with its status, as if it were one's own; a run that \
+ended already is answered at once. Without RUN it goes on with later runs until a signal ends it.
+
 Examples:
   greenroom runs --limit 5
   greenroom runs 7
-  greenroom runs 7 --json | jq '.quarantine[].reason'")]
+  greenroom runs 7 --json | jq '.quarantine[].reason'
+  greenroom runs --follow
+  greenroom runs 7 --follow && echo published
+
+Exit status: 0 shown; with RUN and --follow 0 published, unchanged or prepared, 1 failed, cancelled or interrupted, 3 held; \
+130/143/129 by signal.")]
 pub struct RunsArguments {
     /// Number of the run to show; without it the newest ones are listed
     #[arg(value_name = "RUN")]
@@ -29,6 +38,12 @@ pub struct RunsArguments {
     /// How many runs are listed at most
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u64).range(1..=i64::MAX as u64))]
     pub limit: u64,
+    /// Show the run that goes on, whoever owns it, and those that come after it; with RUN, that one to its end
+    #[arg(short, long, conflicts_with = "limit")]
+    pub follow: bool,
+    /// With --follow, print each event as a line of JSON on standard output, as it happens
+    #[arg(long, requires = "follow")]
+    pub json_lines: bool,
 }
 
 /// The answer without RUN.
@@ -39,6 +54,9 @@ struct RunList {
 
 /// Lists runs, or shows one.
 pub(super) async fn run(context: &Context, arguments: &RunsArguments) -> Result<ExitStatus, CliError> {
+    if arguments.follow {
+        return follow::follow(context, arguments).await;
+    }
     let operations = context.settings.open()?;
     let now = operations.clock().now();
     if let Some(run) = arguments.run {
@@ -88,6 +106,8 @@ fn marks(run: &RunSummary) -> String {
         run.replay_of.map(|of_run| format!("replay of {of_run}")),
         run.scope.as_ref().map(|scope| format!("only {}", names(scope))),
         (run.outcome == Some(RunOutcome::Published) && run.error.is_some()).then(|| "partial".to_owned()),
+        run.cancel_asked_by.as_ref().map(|by| format!("cancel asked by {by}")),
+        run.operator_gone_at.map(|_| "operator gone".to_owned()),
     ];
     marks.into_iter().flatten().flat_map(|mark| [", ".to_owned(), mark]).collect()
 }
@@ -98,7 +118,8 @@ const ATTEMPTS: [Column; 6] =
 const QUARANTINE: [Column; 4] =
     [left("entity"), right("record"), left("reason").wrapped(), left("as received").wrapped()];
 
-fn one(report: &RunReport, layout: &Layout) -> String {
+/// One run as text.
+pub(super) fn one(report: &RunReport, layout: &Layout) -> String {
     let run = &report.run;
     let publication = run.publication.map(|id| format!(", publication {id}")).unwrap_or_default();
     let took = run.duration_ms.map(|took| format!(" after {}", text::duration(took))).unwrap_or_default();
@@ -224,6 +245,9 @@ run  outcome  trigger  started                           took  publication  by, 
         let replay = RunSummary { replay_of: Some(5), scope: Some(vec![Entity::Talents, Entity::Boards]), ..summary() };
         assert_eq!(marked(replay), ", replay of 5, only talents, boards");
         assert_eq!(marked(RunSummary { outcome: Some(RunOutcome::Published), ..summary() }), ", partial");
+        let (by, at) = (summary().operator, Timestamp::UNIX_EPOCH);
+        let left = RunSummary { cancel_asked_by: Some(by), operator_gone_at: Some(at), ..summary() };
+        assert_eq!(marked(left), ", cancel asked by ana@box, operator gone");
         assert_eq!(marked(RunSummary { outcome: Some(RunOutcome::Published), error: None, ..summary() }), "");
     }
 

@@ -12,6 +12,7 @@ use crate::{
     guard::{BadGuard, GuardLimits, GuardSetting},
     ops::{OperationError, Operations},
     report::Operator,
+    sync::{Line, OnHangup},
 };
 
 /// Options that every command takes, before or after its name.
@@ -33,6 +34,9 @@ pub struct Settings {
     /// Print exactly one JSON object on standard output
     #[arg(long, global = true)]
     pub json: bool,
+    /// What becomes of a run when its terminal is gone (SIGHUP): it goes on to its end, unless this says `cancel`
+    #[arg(long, global = true, env = "GREENROOM_ON_HANGUP", value_name = "finish|cancel")]
+    pub on_hangup: Option<HangupSetting>,
     /// Write log lines to standard error: -v info, -vv debug, -vvv trace
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
@@ -52,7 +56,34 @@ impl FromStr for GuardSettings {
     }
 }
 
+/// What becomes of a run when the line to its operator drops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HangupSetting(OnHangup);
+
+/// A word that is no [`HangupSetting`].
+#[derive(Debug, thiserror::Error)]
+#[error("it is neither `finish` nor `cancel`")]
+pub struct BadHangup;
+
+impl FromStr for HangupSetting {
+    type Err = BadHangup;
+
+    fn from_str(given: &str) -> Result<Self, Self::Err> {
+        match given {
+            // An empty variable is one that is not set.
+            "finish" | "" => Ok(Self(OnHangup::Finish)),
+            "cancel" => Ok(Self(OnHangup::Cancel)),
+            _ => Err(BadHangup),
+        }
+    }
+}
+
 impl Settings {
+    /// A new line to the operator.
+    pub(super) fn line(&self) -> Line {
+        Line { on_hangup: self.on_hangup.unwrap_or_default().0, ..Line::default() }
+    }
+
     /// What prepared rows are checked against: what the deployment sets, changed by the options.
     pub(super) fn limits(&self) -> Result<GuardLimits, CliError> {
         let deployed = self.deployed_guards.as_deref().unwrap_or_default();
@@ -78,20 +109,21 @@ impl Settings {
     /// Operations on a database that must exist. Neither the source nor the guards are looked at, so that a bad setting
     /// hinders no rollback.
     pub(super) fn open(&self) -> Result<Operations, CliError> {
-        Ok(Operations::new(Database::open(self.database_path()?)?, None, operator()))
+        Ok(Operations::new(Database::open(self.database_path()?)?, None, operator()).with_line(self.line()))
     }
 
     /// As [`Settings::open`], with the source when one is set.
     pub(super) fn open_with_source(&self) -> Result<Operations, CliError> {
         let (path, source) = (self.database_path()?, self.source()?);
-        Ok(Operations::new(Database::open(path)?, source, operator()))
+        Ok(Operations::new(Database::open(path)?, source, operator()).with_line(self.line()))
     }
 
     /// Operations from a source, which must be set, into a database that is created as needed.
     pub(super) fn create(&self) -> Result<Operations, CliError> {
         let (path, source) = (self.database_path()?, self.source()?.ok_or(OperationError::NoSource)?);
         let limits = self.limits()?;
-        Ok(Operations::new(Database::create_or_open(path)?, Some(source), operator()).with_limits(limits))
+        let operations = Operations::new(Database::create_or_open(path)?, Some(source), operator());
+        Ok(operations.with_limits(limits).with_line(self.line()))
     }
 }
 
@@ -148,6 +180,17 @@ mod tests {
         assert_eq!(settings.limits().unwrap(), GuardLimits::with(&single));
         assert_eq!(Settings::default().limits().unwrap(), GuardLimits::default());
         assert!("shrink=0.8,shrunk=1".parse::<GuardSettings>().unwrap_err().to_string().contains("`shrunk`"));
+    }
+
+    #[test]
+    fn a_run_finishes_without_its_terminal_unless_told_otherwise() {
+        let line = |given: Option<&str>| {
+            let on_hangup = given.map(|given| given.parse().unwrap());
+            Settings { on_hangup, ..Settings::default() }.line().on_hangup
+        };
+        assert_eq!([None, Some("finish"), Some("")].map(line), [OnHangup::Finish; 3]);
+        assert_eq!(line(Some("cancel")), OnHangup::Cancel);
+        assert!("stay".parse::<HangupSetting>().is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Signals that ask a run to end.
+//! Signals that ask a run to end, or tell that the line to its operator dropped.
 
 use std::sync::{Arc, OnceLock};
 
@@ -9,8 +9,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::exit::CliError;
+use crate::sync::{Line, OnHangup};
 
-/// A signal that asks a run to end.
+/// A signal that asks the program to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// The line dropped.
@@ -66,32 +67,49 @@ impl Signal {
 pub(super) struct Signals {
     cancel: CancellationToken,
     first: Arc<OnceLock<Signal>>,
+    cancelled_by: Arc<OnceLock<Signal>>,
     arrived: mpsc::UnboundedReceiver<Signal>,
 }
 
 impl Signals {
     /// From now on signals cancel [`Signals::token`] instead of ending the process.
     pub(super) fn listen() -> Result<Self, CliError> {
+        Self::begin(None)
+    }
+
+    /// The same for a run that is told when the line to its operator drops: what becomes of it then is its own matter, so
+    /// SIGHUP drops `line` and leaves the token alone.
+    pub(super) fn for_run(line: &Line) -> Result<Self, CliError> {
+        Self::begin(Some(line))
+    }
+
+    fn begin(line: Option<&Line>) -> Result<Self, CliError> {
         let cancel = CancellationToken::new();
-        let first = Arc::new(OnceLock::new());
+        let (first, cancelled_by) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
         let (sender, arrived) = mpsc::unbounded_channel();
         for which in [Signal::Hangup, Signal::Interrupt, Signal::Terminate] {
             if which == Signal::Hangup && hangup_is_ignored() {
                 continue;
             }
             let mut signals = signal(which.kind()).map_err(CliError::Start)?;
-            let (first, sender, cancel) = (first.clone(), sender.clone(), cancel.clone());
+            let line = line.filter(|_| which == Signal::Hangup);
+            let cancels = line.is_none_or(|line| line.on_hangup == OnHangup::Cancel);
+            let ended = line.map_or_else(|| cancel.clone(), |line| line.dropped.clone());
+            let (first, cancelled_by, sender) = (first.clone(), cancelled_by.clone(), sender.clone());
             tokio::spawn(async move {
                 while signals.recv().await.is_some() {
                     let _ = first.set(which);
-                    cancel.cancel();
+                    if cancels {
+                        let _ = cancelled_by.set(which);
+                    }
+                    ended.cancel();
                     if sender.send(which).is_err() {
                         break;
                     }
                 }
             });
         }
-        Ok(Self { cancel, first, arrived })
+        Ok(Self { cancel, first, cancelled_by, arrived })
     }
 
     /// What the first signal cancels.
@@ -102,6 +120,11 @@ impl Signals {
     /// The first signal that came.
     pub(super) fn first(&self) -> Option<Signal> {
         self.first.get().copied()
+    }
+
+    /// The first signal that came and that cancels a run.
+    pub(super) fn cancelled_by(&self) -> Option<Signal> {
+        self.cancelled_by.get().copied()
     }
 
     /// The next signal; waits for ever while none comes.

@@ -9,20 +9,33 @@ use super::{
 };
 use crate::{
     guard::Acceptance,
-    ops::Operations,
-    report::{PublicationKind, PublicationReport, RunSummary, StatusReport},
+    ops::{OperationError, Operations},
+    report::{DatabaseStatus, PublicationKind, PublicationReport, RunSummary, StatusReport},
     text,
 };
 
 /// Shows the state of the database.
 pub(super) async fn run(context: &Context) -> Result<ExitStatus, CliError> {
     let operations = context.settings.open_with_source()?;
-    let report = operations.status().await?;
+    let report = state(&operations).await?;
     // Only the text tells how to go on; the JSON object is the report.
     let held = if context.output.is_json() { None } else { held_run(&operations, &report).await };
     let now = operations.clock().now();
     context.output.report(&report, now, |layout| render(&report, held.as_deref(), layout))?;
     Ok(ExitStatus::Done)
+}
+
+/// What there is, with whether the owner of the run lock answers.
+async fn state(operations: &Operations) -> Result<StatusReport, OperationError> {
+    let report = operations.status().await?;
+    if report.owner.is_none() {
+        return Ok(report);
+    }
+    match operations.owner().await {
+        Some(owner) => Ok(StatusReport { owner: Some(owner), ..report }),
+        // It ended meanwhile.
+        None => operations.status().await,
+    }
 }
 
 /// The held run and the command that publishes it, or why it cannot be published.
@@ -62,20 +75,9 @@ fn render(report: &StatusReport, held_run: Option<&str>, layout: &Layout) -> Str
             entity.published_at.map_or_else(|| "never".to_owned(), |at| layout.when(at)),
         ]);
     }
-    let database = &report.database;
-    let size = format!(
-        "{} ({} free), write-ahead log {}",
-        text::bytes(database.bytes),
-        text::bytes(database.free_bytes),
-        text::bytes(database.wal_bytes)
-    );
-    let running = report.running.as_ref().map(|run| {
-        let since = format!("since {}, {}", text::time(run.started_at), text::age(run.started_at, layout.now));
-        format!("run {} by {} (pid {}, {}) {since}", run.id, run.operator, run.operator.pid, run.trigger)
-    });
     let lines = [
-        ("database", database.path.clone()),
-        ("size", size),
+        ("database", report.database.path.clone()),
+        ("size", size(report)),
         ("source", report.source.clone().unwrap_or_else(|| "not set".to_owned())),
         (
             "publication",
@@ -83,7 +85,7 @@ fn render(report: &StatusReport, held_run: Option<&str>, layout: &Layout) -> Str
         ),
         ("hold", report.hold.as_ref().map_or_else(|| "none".to_owned(), |hold| described_hold(hold, layout))),
         ("held run", held_run.unwrap_or_default().to_owned()),
-        ("running", running.unwrap_or_else(|| "nothing".to_owned())),
+        ("running", running(report, layout)),
         ("last run", report.last_run.as_ref().map_or_else(|| "none yet".to_owned(), |run| last_run(run, layout))),
     ];
     let mut answer = table.render(layout);
@@ -94,11 +96,53 @@ fn render(report: &StatusReport, held_run: Option<&str>, layout: &Layout) -> Str
     answer
 }
 
+/// The sizes of the file and of its log, and who keeps that from being emptied.
+fn size(report: &StatusReport) -> String {
+    let DatabaseStatus { bytes, free_bytes, wal_bytes, wal_readers, .. } = &report.database;
+    let owner = report.owner.as_ref().map(|owner| owner.operator.pid);
+    // A run reads and writes the log itself; what it leaves is what others keep.
+    let readers: Vec<_> =
+        wal_readers.iter().filter(|reader| Some(reader.pid) != owner).map(ToString::to_string).collect();
+    let kept = match (readers.is_empty(), owner) {
+        (false, _) => format!(", kept by {}", readers.join(", ")),
+        (true, None) if *wal_bytes >= DatabaseStatus::LARGE_LOG => {
+            ", a reader that cannot be named keeps an old state open".to_owned()
+        }
+        (true, _) => String::new(),
+    };
+    let (bytes, free, log) = (text::bytes(*bytes), text::bytes(*free_bytes), text::bytes(*wal_bytes));
+    format!("{bytes} ({free} free), write-ahead log {log}{kept}")
+}
+
+/// The run that goes on, or whatever else has the run lock.
+fn running(report: &StatusReport, layout: &Layout) -> String {
+    let since = |at| format!("since {}, {}", text::time(at), text::age(at, layout.now));
+    let begun = match (&report.running, &report.owner) {
+        (Some(run), _) => {
+            let (by, pid, trigger) = (&run.operator, run.operator.pid, run.trigger);
+            format!("run {} by {by} (pid {pid}, {trigger}) {}", run.id, since(run.started_at))
+        }
+        (None, Some(owner)) => format!("{owner} {}", since(owner.since)),
+        (None, None) => return "nothing".to_owned(),
+    };
+    let asked = report.running.as_ref().and_then(|run| run.cancel_asked_by.as_ref());
+    let asked = asked.map(|by| format!(", cancel asked by {by}")).unwrap_or_default();
+    let is_alone = report.running.as_ref().is_some_and(|run| run.operator_gone_at.is_some());
+    let alone = if is_alone { ", operator gone" } else { "" };
+    let answers = match report.owner.as_ref().and_then(|owner| owner.answers) {
+        Some(true) => ", answers",
+        Some(false) => ", does not answer: `greenroom cancel --force` ends it on its host",
+        None => "",
+    };
+    format!("{begun}{asked}{alone}{answers}")
+}
+
 fn last_run(run: &RunSummary, layout: &Layout) -> String {
     let at = run.finished_at.unwrap_or(run.started_at);
     let took = run.duration_ms.map(|took| format!(" after {}", text::duration(took))).unwrap_or_default();
     let error = run.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
-    format!("run {} {}{took}, {}, {}{error}", run.id, outcome(run), text::age(at, layout.now), text::time(at))
+    let alone = run.operator_gone_at.map_or("", |_| ", after its operator was gone");
+    format!("run {} {}{took}, {}, {}{alone}{error}", run.id, outcome(run), text::age(at, layout.now), text::time(at))
 }
 
 /// A publication in a few words.
@@ -128,7 +172,7 @@ mod tests {
     use super::*;
     use crate::{
         entity::Entity,
-        report::{DatabaseStatus, DiffCounts, EntityStatus, HoldReport, Operator, RunOutcome, Trigger},
+        report::{DiffCounts, EntityStatus, HoldReport, Operator, OwnerReport, RunOutcome, Trigger, WalReader, Work},
     };
 
     fn report() -> StatusReport {
@@ -224,6 +268,46 @@ running      run 8 by ana\\u{202e}@box (pid 9, cli) since 2023-11-14 22:13:20Z, 
 last run     run 7 failed after 812 ms, 5 min ago, 2023-11-14 22:13:20Z: boards: HTTP status 500
 "
         );
+    }
+
+    #[test]
+    fn tells_who_is_at_work_and_whether_it_answers() {
+        let layout = Layout::unlimited(Timestamp::from_second(1_700_000_300).unwrap());
+        let plain = report();
+        let run = plain.running.clone().unwrap();
+        let (operator, since) = (run.operator.clone(), run.started_at);
+        let owner = |work, answers| {
+            Some(OwnerReport { work, run: None, operator: operator.clone(), since, answers: Some(answers) })
+        };
+        let asked = RunSummary { cancel_asked_by: Some(operator.clone()), operator_gone_at: Some(since), ..run };
+        let silent = StatusReport { running: Some(asked.clone()), owner: owner(Work::Run, false), ..plain.clone() };
+        assert!(
+            running(&silent, &layout).ends_with(
+                "5 min ago, cancel asked by ana\u{202e}@box, operator gone, does not answer: `greenroom cancel --force` ends it \
+                 on its host"
+            ),
+            "{}",
+            running(&silent, &layout)
+        );
+        let cleaning = StatusReport { running: None, owner: owner(Work::Cleanup, true), ..plain };
+        assert!(running(&cleaning, &layout).starts_with("a cleanup of ana"), "{}", running(&cleaning, &layout));
+        assert!(running(&cleaning, &layout).ends_with("5 min ago, answers"), "{}", running(&cleaning, &layout));
+        let last = RunSummary { outcome: Some(RunOutcome::Published), error: None, ..asked };
+        assert!(last_run(&last, &layout).ends_with(", after its operator was gone"));
+    }
+
+    #[test]
+    fn tells_who_keeps_the_log() {
+        let with = |wal_bytes, wal_readers| {
+            let plain = report();
+            size(&StatusReport { database: DatabaseStatus { wal_bytes, wal_readers, ..plain.database }, ..plain })
+        };
+        let node = WalReader { pid: 4711, name: Some("node".into()) };
+        assert!(with(812_000_000, vec![node]).ends_with("write-ahead log 812.0 MB, kept by node (pid 4711)"));
+        assert!(
+            with(812_000_000, Vec::new()).ends_with("812.0 MB, a reader that cannot be named keeps an old state open")
+        );
+        assert!(with(4_000, Vec::new()).ends_with("write-ahead log 4.0 kB"));
     }
 
     #[test]

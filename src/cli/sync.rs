@@ -9,6 +9,7 @@ use super::{
     perform::{Order, perform, tell},
     progress::Progress,
     signal::Signals,
+    wait::{Turn, WaitLimit},
 };
 use crate::{
     entity::Entity,
@@ -32,10 +33,12 @@ Examples:
   greenroom sync --guard talents.shrink=0.8 --accept boards.empty
   greenroom sync --json | jq .run.outcome
 
-What a run is about is published together or not at all. SIGINT, SIGTERM and SIGHUP cancel it; what is live then stays.
+What a run is about is published together or not at all. SIGINT and SIGTERM cancel it; what is live then stays. When its \
+terminal is gone (SIGHUP) it goes on to its end, unless --on-hangup says otherwise; `greenroom runs` tells how it ended.
 
 Exit status: 0 published, unchanged or, in a dry run, ready to be published; 1 failed, or a partial publish left something \
-behind; 2 configuration; 3 held by a guard or the hold; 4 another run goes on; 130/143/129 by signal.")]
+behind; 2 configuration; 3 held by a guard or the hold; 4 another run goes \
+on, with --wait still so after SECONDS; 130/143/129 by signal.")]
 pub struct SyncArguments {
     /// Sync only these entities; without any all ten
     #[arg(value_name = "ENTITY")]
@@ -55,6 +58,9 @@ pub struct SyncArguments {
     /// Let this guard trip: GUARD, ENTITY.GUARD or `all`
     #[arg(long, value_name = "GUARD", value_delimiter = ',')]
     pub accept: Vec<Acceptance>,
+    /// When another run goes on, wait for one's turn; with SECONDS no longer than that
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "forever")]
+    pub wait: Option<WaitLimit>,
     /// Print each event as a line of JSON on standard output, as it happens
     #[arg(long)]
     pub json_lines: bool,
@@ -83,12 +89,13 @@ pub(super) async fn run(context: &Context, arguments: &SyncArguments) -> Result<
     let operations = context.settings.create()?;
     let progress =
         if arguments.json_lines { Progress::JsonLines(None) } else { Progress::of(output, context.settings.verbose) };
-    let mut signals = Signals::listen()?;
-    let performed = perform(output, &operations, Order::Sync(arguments.options()), progress, &mut signals).await?;
+    let mut signals = Signals::for_run(operations.line())?;
+    let (order, mut turn) = (Order::Sync(arguments.options()), Turn::new(arguments.wait));
+    let performed = perform(output, &operations, order, progress, &mut turn, &mut signals).await?;
     // Guards may have stopped it before the hold could.
     let stopped = matches!(performed.report.run.outcome, Some(RunOutcome::Held | RunOutcome::Prepared));
     let under_hold = stopped && operations.status().await.is_ok_and(|status| status.hold.is_some());
-    tell(output, operations.clock().now(), performed, signals.first(), |report, layout| {
+    tell(output, operations.clock().now(), performed, signals.cancelled_by(), |report, layout| {
         outcome::render(report, Doing::Sync { under_hold }, layout)
     })
 }
@@ -106,6 +113,7 @@ mod tests {
             force: false,
             partial: true,
             accept: vec![Acceptance::All],
+            wait: None,
             json_lines: false,
         };
         let options = arguments.options();

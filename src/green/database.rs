@@ -1,12 +1,14 @@
 //! Opening the file: the right version, WAL mode, and connections for reading and writing.
 
 use std::{
+    io::ErrorKind,
     path::{Path, PathBuf},
     thread,
     time::Duration,
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rustix::fs::Access;
 
 use super::{
     error::{Doing, GreenError},
@@ -71,8 +73,10 @@ impl Database {
     /// As [`Database::create_or_open`]; also when the file or its bookkeeping is missing.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, GreenError> {
         let path = path.into();
-        if !path.exists() {
-            return Err(GreenError::Missing { path });
+        match path.try_exists() {
+            Ok(true) => {}
+            Ok(false) => return Err(GreenError::Missing { path }),
+            Err(error) => return Err(GreenError::Open { path, why: error.to_string() }),
         }
         check_sqlite()?;
         let database = Self { path, patience: Patience::default() };
@@ -135,18 +139,40 @@ impl Database {
     }
 
     fn connect(&self, flags: OpenFlags) -> Result<Connection, GreenError> {
-        let open = |source| GreenError::Open { path: self.path.clone(), source };
+        let open = |source| self.cannot_open(&source);
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags).map_err(open)?;
         connection.busy_timeout(self.patience.operator).map_err(open)?;
         Ok(connection)
     }
 
+    /// Why the file cannot be opened. By looking at names and rights: it is never opened by hand.
+    fn cannot_open(&self, source: &rusqlite::Error) -> GreenError {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let refused = |path: &Path, rights| {
+            let reason = rustix::fs::access(path, rights).err().map(std::io::Error::from)?;
+            Some(format!("{}: {reason}", path.display()))
+        };
+        let both = Access::READ_OK | Access::WRITE_OK;
+        let why = match self.path.metadata() {
+            Ok(found) if found.is_dir() => "it is a folder".to_owned(),
+            Ok(_) => {
+                let beside = ["-wal", "-shm"].map(|suffix| self.beside(suffix));
+                let beside = beside.iter().filter(|path| path.exists()).find_map(|path| refused(path, both));
+                refused(&self.path, both).or(beside).unwrap_or_else(|| source.to_string())
+            }
+            Err(error) if error.kind() != ErrorKind::NotFound => error.to_string(),
+            Err(_) if !folder.exists() => format!("there is no folder {}", folder.display()),
+            Err(_) => refused(folder, Access::WRITE_OK).unwrap_or_else(|| source.to_string()),
+        };
+        GreenError::Open { path: self.path.clone(), why }
+    }
+
     fn check_readable(&self, connection: &Connection) -> Result<(), GreenError> {
         let result = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
         result.map_err(|source| match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => GreenError::NotADatabase { path: self.path.clone() },
-            Some(ErrorCode::CannotOpen) => GreenError::Open { path: self.path.clone(), source },
+            Some(ErrorCode::CannotOpen) => self.cannot_open(&source),
             _ => GreenError::from_sqlite(source, "opening the database"),
         })
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
 
+use crate::entity::Entity;
 use crate::report::{HoldReport, Operator, OwnerReport, PublicationId, Work};
 
 /// An error of the target.
@@ -22,15 +23,15 @@ pub enum GreenError {
         path: PathBuf,
     },
     /// The file cannot be opened.
-    #[error("cannot open the database {}: {source}; check that the folder exists and that it may be written", .path.display())]
+    #[error("cannot open the database {}: {why}; check --database-url and who may read and write the file, those beside it and its folder", .path.display())]
     Open {
         /// Where it is.
         path: PathBuf,
-        /// `SQLite`'s reason.
-        source: rusqlite::Error,
+        /// What is in the way, as far as that can be told.
+        why: String,
     },
     /// The file is something else.
-    #[error("{} is not an SQLite database; check --database-url", .path.display())]
+    #[error("{} is not an SQLite database, or its first page is damaged; check --database-url, or restore a copy", .path.display())]
     NotADatabase {
         /// Where it is.
         path: PathBuf,
@@ -99,9 +100,17 @@ pub enum GreenError {
     },
     /// The file is damaged.
     #[error(
-        "the database is damaged, found while {doing}; restore a copy, or run `PRAGMA integrity_check` to see how far"
+        "the database is damaged, found while {doing}; restore a copy, or move it away with what is beside it and let `greenroom sync` make a new one. `PRAGMA integrity_check` tells how far it goes"
     )]
     Corrupt {
+        /// What was tried.
+        doing: &'static str,
+    },
+    /// A table or view is gone.
+    #[error("{name} is missing, found while {doing}: something else has dropped it. {}", how_to_mend(.name))]
+    MissingTable {
+        /// Its name.
+        name: String,
         /// What was tried.
         doing: &'static str,
     },
@@ -248,7 +257,7 @@ pub enum GreenError {
         found: String,
     },
     /// Something panicked.
-    #[error("defect in greenroom: {message}; nothing was switched")]
+    #[error("defect in greenroom: {message}; `greenroom status` shows what is live")]
     Defect {
         /// What the panic said.
         message: String,
@@ -264,6 +273,22 @@ fn listed(runs: &[i64]) -> String {
     }
     let runs: Vec<_> = runs.iter().map(ToString::to_string).collect();
     format!("it can be done with run {}", runs.join(", "))
+}
+
+fn how_to_mend(table: &str) -> &'static str {
+    if Entity::ALL.iter().any(|entity| table.starts_with(entity.name())) {
+        "`greenroom sync` makes it again"
+    } else {
+        "Restore a copy, or move the database away with what is beside it and let `greenroom sync` make a new one"
+    }
+}
+
+/// The table or view that a statement did not find.
+fn missing_table(error: &rusqlite::Error) -> Option<String> {
+    use rusqlite::Error::{SqlInputError, SqliteFailure};
+    let (SqlInputError { msg, .. } | SqliteFailure(_, Some(msg))) = error else { return None };
+    let name = msg.strip_prefix("no such table: ")?;
+    Some(name.strip_prefix("main.").unwrap_or(name).to_owned())
 }
 
 fn by_operator(operator: Option<&Operator>) -> String {
@@ -306,7 +331,10 @@ impl GreenError {
             Some(ErrorCode::OperationInterrupted) => Self::Stopped,
             Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt { doing },
             Some(ErrorCode::SystemIoFailure) => Self::Disk { doing, source },
-            _ => Self::Sql { doing, source },
+            _ => match missing_table(&source) {
+                Some(name) => Self::MissingTable { name, doing },
+                None => Self::Sql { doing, source },
+            },
         }
     }
 

@@ -64,7 +64,7 @@ impl Owner {
 pub enum Holder {
     /// No living process has it.
     Nobody,
-    /// One that is just taking it, or whose words cannot be read.
+    /// One that is just taking it, or whose words cannot or may not be read.
     Unknown,
     /// This one.
     Known(Owner),
@@ -155,10 +155,24 @@ fn read(file: &File) -> Option<Owner> {
 /// Who has the lock of `database` now.
 #[must_use]
 pub fn holder(database: &Database) -> Holder {
-    let Ok(file) = File::open(database.beside("-run.lock")) else { return Holder::Nobody };
+    let file = match File::open(database.beside("-run.lock")) {
+        Ok(file) => file,
+        // Somebody may have it whom we are not to see.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Holder::Unknown,
+        Err(_) => return Holder::Nobody,
+    };
     match file.try_lock_shared() {
         Err(TryLockError::WouldBlock) => read(&file).map_or(Holder::Unknown, Holder::Known),
         Ok(()) | Err(TryLockError::Error(_)) => Holder::Nobody,
+    }
+}
+
+/// Refuses a lock file that may not be read: nothing can be told of who has it.
+pub(super) fn check_readable(database: &Database) -> Result<(), GreenError> {
+    let path = database.beside("-run.lock");
+    match File::open(&path) {
+        Err(source) if source.kind() == io::ErrorKind::PermissionDenied => Err(GreenError::SideFile { path, source }),
+        _ => Ok(()),
     }
 }
 

@@ -30,7 +30,13 @@ impl Database {
     /// When there is no such run.
     pub fn run(&self, run: RunId) -> Result<RunReport, GreenError> {
         let report = journal::report(&self.reader()?, run)?;
-        Ok(RunReport { run: self.with_dead(report.run), ..report })
+        let was_unfinished = report.run.outcome.is_none();
+        let summary = self.with_dead(report.run);
+        if was_unfinished && summary.finished_at.is_some() {
+            // It ended meanwhile, and its steps with it.
+            return journal::report(&self.reader()?, run);
+        }
+        Ok(RunReport { run: summary, ..report })
     }
 
     /// One run as it stands in a list.

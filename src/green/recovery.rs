@@ -83,6 +83,7 @@ impl Database {
         at: Timestamp,
     ) -> Result<Option<RunId>, GreenError> {
         let doing = "asking the run to end";
+        lock::check_readable(self)?;
         let connection = self.writer()?;
         let Some(run) = journal::unfinished(&connection)? else { return Ok(None) };
         if only.is_some_and(|only| only != run.id) {
@@ -153,11 +154,14 @@ impl Database {
     }
 
     /// Says of a run without an outcome whose process is gone that it was interrupted, as the next run will record.
-    pub(super) fn with_dead(&self, mut run: RunSummary) -> RunSummary {
-        if run.outcome.is_none() && !lock::is_alive(self, run.id) {
-            run.outcome = Some(RunOutcome::Interrupted);
-            run.error = Some(DIED.to_owned());
+    pub(super) fn with_dead(&self, run: RunSummary) -> RunSummary {
+        if run.outcome.is_some() || lock::is_alive(self, run.id) {
+            return run;
         }
-        run
+        // It may have ended since it was read; who gave the lock back has written that down.
+        match self.reader().and_then(|reader| journal::run(&reader, run.id)) {
+            Ok(ended) if ended.outcome.is_some() => ended,
+            _ => RunSummary { outcome: Some(RunOutcome::Interrupted), error: Some(DIED.to_owned()), ..run },
+        }
     }
 }

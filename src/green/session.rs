@@ -94,6 +94,7 @@ impl Session {
             })?;
             let doing = "recording the start of a run";
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
+            status::mend(&transaction, start.at)?;
             let live = status::live_with_rows(&transaction)?;
             let (run, base) = journal::begin(&transaction, &start)?;
             fail::reach(&transaction, Failpoint::BeginRecorded)?;

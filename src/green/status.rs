@@ -12,15 +12,12 @@ use super::{
     sql::{Millis, diff_counts, operator, optional_time, time, word},
 };
 use crate::{
-    entity::{Entity, MAPPING_VERSION},
+    entity::{Endpoint, Entity, MAPPING_VERSION},
     report::{
         DatabaseStatus, DiffCounts, EntityStatus, PublicationId, PublicationKind, PublicationReport, RecordCounts,
         Replay, RunId, RunOutcome, RunSummary, SnapshotId, StatusReport, Version,
     },
 };
-
-/// A write-ahead log of this size, in bytes, makes one ask who keeps it; a run leaves none behind.
-const LARGE_WAL: u64 = 16 * 1024 * 1024;
 
 /// Runs, such as failed ones, that may have ended since the one that is held.
 const RUNS_BEHIND_HELD: u64 = 50;
@@ -106,6 +103,42 @@ pub(super) fn write_metadata(
                 params![entity.name(), active, backup, Millis(at)],
             )
             .doing(doing)?;
+    }
+    Ok(())
+}
+
+/// Makes again what something else has dropped of the tables and views of the entities, so that the next publish puts it
+/// right. Where the live version is gone, its backup is live then, or nothing; to be called by the owner of the run lock only.
+pub(super) fn mend(connection: &Connection, at: Timestamp) -> Result<(), GreenError> {
+    let is_gone = |name: &str| schema::exists(connection, name).map(|there| !there);
+    for entity in Entity::ALL {
+        let (active, backup) = metadata(connection, entity)?.unwrap_or_default();
+        let has_backup = backup != 0 && !is_gone(&version_table(entity, backup))?;
+        let kept = if has_backup { backup } else { 0 };
+        if active != 0 && is_gone(&version_table(entity, active))? {
+            tracing::warn!("{} is missing; its backup is taken in its place", version_table(entity, active));
+            write_metadata(connection, entity, kept, 0, at)?;
+            schema::create_missing(connection)?;
+            schema::point_view(connection, entity, kept.max(1))?;
+        } else if kept != backup {
+            tracing::warn!("{} is missing; there is no backup any more", version_table(entity, backup));
+            write_metadata(connection, entity, active, 0, at)?;
+        }
+        if is_gone(&schema::view(entity))? {
+            tracing::warn!("{} is missing; it is made again", schema::view(entity));
+            schema::create_missing(connection)?;
+            schema::point_view(connection, entity, active.max(1))?;
+        }
+    }
+    for endpoint in Endpoint::ALL {
+        let table = schema::json_table(endpoint);
+        if is_gone(&table)? {
+            tracing::warn!("{table} is missing, and with it the kept bodies of {endpoint}");
+            schema::create_missing(connection)?;
+            connection
+                .execute("DELETE FROM sync_snapshots WHERE endpoint = ?1", [endpoint.key()])
+                .doing("forgetting snapshots")?;
+        }
     }
     Ok(())
 }
@@ -333,7 +366,7 @@ impl Database {
             bytes: pragma("page_count")? * page,
             free_bytes: pragma("freelist_count")? * page,
             wal_bytes,
-            wal_readers: if wal_bytes < LARGE_WAL { Vec::new() } else { self.wal_readers() },
+            wal_readers: if wal_bytes < DatabaseStatus::LARGE_LOG { Vec::new() } else { self.wal_readers() },
         })
     }
 }

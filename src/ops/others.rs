@@ -61,6 +61,15 @@ impl Operations {
         }
     }
 
+    /// Who has the right to run now. Whether it answers is not looked at, so this is known at once.
+    #[must_use]
+    pub fn lock_owner(&self) -> Option<OwnerReport> {
+        match self.holder() {
+            Holder::Known(owner) => Some(owner.report(None)),
+            Holder::Nobody | Holder::Unknown => None,
+        }
+    }
+
     /// Adds to an error that names an owner whether that answers.
     pub(super) async fn with_owner(&self, error: GreenError) -> GreenError {
         match error {
@@ -132,20 +141,19 @@ impl Operations {
         {
             return Err(self.with_owner(GreenError::Locked { owner: Some(Box::new(owner.report(None))) }).await.into());
         }
-        let (operator, now) = (self.operator.clone(), self.clock.now());
-        let asked = match self.blocking(move |database| database.ask_to_end(only, &operator, now)).await {
-            // Who stopped in the middle of a transaction is ended without being asked.
-            Err(OperationError::Green(GreenError::Busy { .. } | GreenError::BusyOwner { .. })) if force => None,
-            asked => asked?,
-        };
-        let run = only.or(asked).or_else(|| known.as_ref()?.1.run);
+        let asked = self.ask_to_end(only, force).await?;
+        let mut run = only.or(asked).or_else(|| known.as_ref()?.1.run);
         loop {
             match self.holder() {
                 Holder::Nobody => break,
                 // It is over, and somebody else began.
-                Holder::Known(owner) if owner.run.is_some() && owner.run != run => break,
+                Holder::Known(owner) if run.is_some() && owner.run.is_some() && owner.run != run => break,
                 Holder::Unknown => {}
                 Holder::Known(owner) => {
+                    if run.is_none() && owner.run.is_some() {
+                        // It had the lock and had not been written down yet.
+                        run = self.ask_to_end(only, force).await?.or(owner.run);
+                    }
                     let (pulse, latest) = known.get_or_insert_with(|| (Pulse::of(&owner), owner.clone()));
                     *latest = owner;
                     if pulse.moved(latest) {
@@ -169,6 +177,16 @@ impl Operations {
         // Its process may have died over it.
         self.recover().await?;
         self.cancelled(run, false).await
+    }
+
+    /// Writes down that the run that goes on is to end, or `only` this one.
+    async fn ask_to_end(&self, only: Option<RunId>, force: bool) -> Result<Option<RunId>, OperationError> {
+        let (operator, now) = (self.operator.clone(), self.clock.now());
+        match self.blocking(move |database| database.ask_to_end(only, &operator, now)).await {
+            // Who stopped in the middle of a transaction is ended without being asked.
+            Err(OperationError::Green(GreenError::Busy { .. } | GreenError::BusyOwner { .. })) if force => Ok(None),
+            asked => asked,
+        }
     }
 
     async fn cancelled(&self, run: Option<RunId>, forced: bool) -> Result<CancelReport, OperationError> {

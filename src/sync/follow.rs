@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::event::{EventRecord, RunEvent};
 use crate::{
     green::{Database, GreenError, Holder, Pulse, SILENCE, Watch, holder},
-    report::{Operator, RunId, RunOutcome},
+    report::{Operator, RunId, RunOutcome, RunSummary, Work},
 };
 
 /// What is seen of other processes.
@@ -39,6 +39,13 @@ struct Followed {
     answers: bool,
 }
 
+impl Followed {
+    fn new(run: RunId) -> Self {
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        Self { run, seq: 0, at, beat: 0, beat_seen: Instant::now(), answers: true }
+    }
+}
+
 /// Sees what other processes do.
 #[derive(Debug)]
 pub struct Follower {
@@ -47,8 +54,8 @@ pub struct Follower {
     own: Operator,
     pulse: Option<Pulse>,
     followed: Option<Followed>,
-    /// A run that is known to be dead, so that it is told once.
-    dead: Option<RunId>,
+    /// The newest run that is over and was told or is none of ours to tell.
+    over: RunId,
 }
 
 impl Follower {
@@ -58,7 +65,7 @@ impl Follower {
     /// When the database cannot be opened.
     pub fn open(database: &Database, own: Operator) -> Result<Self, GreenError> {
         let watch = Watch::open(database)?;
-        Ok(Self { database: database.clone(), watch, own, pulse: None, followed: None, dead: None })
+        Ok(Self { database: database.clone(), watch, own, pulse: None, followed: None, over: 0 })
     }
 
     /// Whether another process's run goes on, so that its silence or its end must be looked for.
@@ -75,9 +82,14 @@ impl Follower {
         let mut seen = Vec::new();
         if self.watch.has_changed()? {
             let pulse = self.watch.pulse()?;
-            let unfinished =
-                pulse.unfinished.as_ref().filter(|(_, operator, _)| *operator != self.own).map(|(run, ..)| *run);
-            self.follow(unfinished, &mut seen)?;
+            if let Some((newest, outcome)) = &pulse.newest_run {
+                if self.pulse.is_none() {
+                    // What is over by now is not told; one that was published goes on until it is cleared away.
+                    let goes_on = outcome.is_none() || names(&self.database, *newest);
+                    self.over = if goes_on { *newest - 1 } else { *newest };
+                }
+                self.follow(*newest, &mut seen)?;
+            }
             if self.pulse.as_ref() != Some(&pulse) {
                 self.pulse = Some(pulse);
                 seen.push(Observed::Changed);
@@ -87,48 +99,57 @@ impl Follower {
         Ok(seen)
     }
 
-    /// Reads the events of the run that was followed, and begins to follow the one that goes on now.
-    fn follow(&mut self, unfinished: Option<RunId>, seen: &mut Vec<Observed>) -> Result<(), GreenError> {
-        if let Some(followed) = &mut self.followed {
-            let ended = read_events(&self.watch, followed, seen)?;
-            if unfinished == Some(followed.run) {
-                return Ok(());
+    /// Reads the events of the run that is followed, and of those up to `newest` that began since, be they over or not.
+    fn follow(&mut self, newest: RunId, seen: &mut Vec<Observed>) -> Result<(), GreenError> {
+        loop {
+            let mut followed = match self.followed.take() {
+                Some(followed) => followed,
+                None if self.over >= newest => return Ok(()),
+                None => Followed::new(self.over + 1),
+            };
+            let run = followed.run;
+            match self.read(&mut followed, seen) {
+                // Of old runs nothing is kept.
+                Ok(false) | Err(GreenError::NotFound { .. }) => self.over = run,
+                goes_on => {
+                    self.followed = Some(followed);
+                    return goes_on.map(drop);
+                }
             }
-            if !ended {
-                // It was ended by someone else.
-                let run = self.watch.run(followed.run)?;
-                let outcome = run.outcome.unwrap_or(RunOutcome::Interrupted);
-                let event = RunEvent::Ended { outcome, error: run.error };
-                let (seq, at) = (followed.seq + 1, run.finished_at.unwrap_or(followed.at));
-                seen.push(Observed::Event(EventRecord { run: run.id, seq, at, event }));
-            }
-            self.followed = None;
         }
-        let Some(run) = unfinished.filter(|run| self.dead != Some(*run)) else { return Ok(()) };
-        let at = jiff::Timestamp::UNIX_EPOCH;
-        let mut followed = Followed { run, seq: 0, at, beat: 0, beat_seen: Instant::now(), answers: true };
-        read_events(&self.watch, &mut followed, seen)?;
-        // Its first event may not be written yet.
-        self.followed = Some(followed);
-        Ok(())
+    }
+
+    /// Reads what came of a run, and answers whether it goes on.
+    fn read(&self, followed: &mut Followed, seen: &mut Vec<Observed>) -> Result<bool, GreenError> {
+        // The lock is looked at before the events: who gave it back has written all of them. A run that was published has
+        // its outcome before its last events, and a dead one has none.
+        let has_lock = beat_of(&self.database, followed).is_some();
+        let run = self.watch.run(followed.run)?;
+        if run.operator == self.own || read_events(&self.watch, followed, seen)? {
+            return Ok(false);
+        }
+        let goes_on = has_lock || run.outcome.is_none();
+        if !goes_on {
+            seen.push(Observed::Event(last_event(&run, followed)));
+        }
+        Ok(goes_on)
     }
 
     /// Finds out whether the process of the followed run is alive and answers.
     fn listen(&mut self, seen: &mut Vec<Observed>) -> Result<(), GreenError> {
         let Some(followed) = &mut self.followed else { return Ok(()) };
         let run = followed.run;
-        let beat = match holder(&self.database) {
-            Holder::Known(owner) if owner.run.is_none_or(|named| named == run) => owner.beat,
-            Holder::Unknown => followed.beat,
-            Holder::Known(_) | Holder::Nobody => {
-                // Its end may have been written since it was looked for.
-                if self.watch.run(run)?.outcome.is_none() {
-                    self.dead = Some(run);
-                    self.followed = None;
-                    seen.push(Observed::Died(run));
-                }
-                return Ok(());
+        let Some(beat) = beat_of(&self.database, followed) else {
+            // Its end may have been written since it was looked for.
+            let ended = self.watch.run(run)?;
+            if ended.outcome.is_none() {
+                seen.push(Observed::Died(run));
+            } else if !read_events(&self.watch, followed, seen)? {
+                seen.push(Observed::Event(last_event(&ended, followed)));
             }
+            self.over = run;
+            self.followed = None;
+            return Ok(());
         };
         if beat != followed.beat {
             followed.beat = beat;
@@ -140,6 +161,23 @@ impl Follower {
             seen.push(Observed::Answers { run, answers });
         }
         Ok(())
+    }
+}
+
+/// Whether the lock is taken for `run`.
+fn names(database: &Database, run: RunId) -> bool {
+    matches!(holder(database), Holder::Known(owner) if owner.run == Some(run))
+}
+
+/// The newest beat of the run's process; `None` when it has not the lock any more.
+fn beat_of(database: &Database, followed: &Followed) -> Option<u64> {
+    match holder(database) {
+        Holder::Known(owner) if owner.work == Work::Run && owner.run.is_none_or(|named| named == followed.run) => {
+            Some(owner.beat)
+        }
+        // It may not be silent: its words cannot be read.
+        Holder::Unknown => Some(followed.beat + 1),
+        Holder::Known(_) | Holder::Nobody => None,
     }
 }
 
@@ -155,4 +193,29 @@ fn read_events(watch: &Watch, followed: &mut Followed, seen: &mut Vec<Observed>)
         seen.push(Observed::Event(record));
     }
     Ok(ended)
+}
+
+/// The last event of a run that did not write it itself, as somebody else ended it.
+fn last_event(run: &RunSummary, followed: &Followed) -> EventRecord {
+    let outcome = run.outcome.unwrap_or(RunOutcome::Interrupted);
+    let event = RunEvent::Ended { outcome, error: run.error.clone() };
+    let (seq, at) = (followed.seq + 1, run.finished_at.unwrap_or(followed.at));
+    EventRecord { run: run.id, seq, at, event }
+}
+
+/// The kept events of `run`, which is over, in their order and with an end in any case.
+///
+/// # Errors
+/// When the database cannot be read or there is no such run.
+pub fn kept_events(database: &Database, run: RunId) -> Result<Vec<EventRecord>, GreenError> {
+    let summary = database.run_summary(run)?;
+    let (mut followed, mut seen) = (Followed::new(run), Vec::new());
+    if !read_events(&Watch::open(database)?, &mut followed, &mut seen)? {
+        seen.push(Observed::Event(last_event(&summary, &followed)));
+    }
+    let events = seen.into_iter().filter_map(|one| match one {
+        Observed::Event(record) => Some(record),
+        _ => None,
+    });
+    Ok(events.collect())
 }

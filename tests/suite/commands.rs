@@ -51,7 +51,7 @@ impl Shell {
         self.command_on(&self.rig.path, arguments)
     }
 
-    fn command_on(&self, path: &Path, arguments: &[&str]) -> Command {
+    pub(crate) fn command_on(&self, path: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_greenroom"));
         command.args(arguments).env_clear().stdin(Stdio::null());
         command.env("DATABASE_URL", format!("file:{}", path.display())).env("SOURCE_API_URL", &self.source);
@@ -62,7 +62,7 @@ impl Shell {
         Self::end(self.command(arguments)).await
     }
 
-    async fn call_on(&self, path: &Path, arguments: &[&str]) -> Call {
+    pub(crate) async fn call_on(&self, path: &Path, arguments: &[&str]) -> Call {
         Self::end(self.command_on(path, arguments)).await
     }
 

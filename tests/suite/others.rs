@@ -7,7 +7,7 @@ use greenroom::{
     green::{Database, GreenError, RunLock},
     ops::{OperationError, SyncOptions, Watching},
     report::{Operator, RollbackTarget, RunOutcome, Trigger, Work},
-    sync::{Line, Observed, OnHangup, RunEvent, RunState},
+    sync::{Follower, Line, Observed, OnHangup, RunEvent, RunState},
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -63,6 +63,36 @@ async fn a_run_is_seen_by_others_as_by_its_owner() {
     assert_eq!(state.report(), ran.report);
     assert!(events.windows(2).all(|pair| pair[0].seq < pair[1].seq), "each once, in their order");
     until(&mut watching, "that the publication is worth reading", |one| *one == Observed::Changed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_between_two_looks_are_not_missed() {
+    let rig = Rig::new(&Data::small(1)).await;
+    rig.publish().await;
+    let database = Database::open(&rig.path).unwrap();
+    let mut follower = Follower::open(&database, ben()).unwrap();
+    assert_eq!(follower.look().unwrap(), [Observed::Changed], "what is over is not told");
+    let mut expected = Vec::new();
+    for generation in [2, 3] {
+        let ran = rig.publish_data(&Data::small(generation)).await;
+        expected.push(ran.report);
+    }
+    let seen = follower.look().unwrap();
+    let reports = [2, 3].map(|run| {
+        let events: Vec<_> = seen
+            .iter()
+            .filter_map(|one| match one {
+                Observed::Event(record) if record.run == run => Some(record),
+                _ => None,
+            })
+            .collect();
+        let mut state = RunState::begin(events[0]).unwrap();
+        events[1..].iter().for_each(|record| state.apply(record));
+        state.report()
+    });
+    assert_eq!(reports.to_vec(), expected);
+    assert_eq!(follower.look().unwrap(), []);
+    assert_eq!(seen.iter().filter(|one| ended(one)).count(), 2, "each ends once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    env,
     path::PathBuf,
     sync::{
         Arc,
@@ -45,6 +46,11 @@ pub(crate) fn operations_of(rig: &Rig, operator: Operator) -> Operations {
     let database = Database::open(&rig.path).unwrap();
     Operations::new(database, Some(SourceConfig::new(rig.blue.base())), operator)
         .with_seams(Clock::system(), Arc::new(|| 0.0))
+}
+
+/// A number that the environment sets.
+pub(crate) fn setting(name: &str, default: u64) -> u64 {
+    env::var(name).ok().map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
 }
 
 /// Waits for `what`, and gives up on it after a time that only a defect needs.
