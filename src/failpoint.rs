@@ -210,6 +210,8 @@ pub fn reach(point: Failpoint) -> Option<Fault> {
         Fault::Abort => std::process::abort(),
         Fault::Stop => {
             let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
+            // Another thread may take the signal, and this one would go on until that has stopped them all.
+            std::thread::sleep(std::time::Duration::from_secs(1));
             None
         }
         #[expect(clippy::panic, reason = "that is the fault")]

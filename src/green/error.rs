@@ -257,7 +257,7 @@ pub enum GreenError {
         found: String,
     },
     /// Something panicked.
-    #[error("defect in greenroom: {message}; nothing was switched")]
+    #[error("defect in greenroom: {message}; `greenroom status` shows what is live")]
     Defect {
         /// What the panic said.
         message: String,

@@ -365,6 +365,14 @@ impl Data {
         self
     }
 
+    /// The same rows in a body that is so much longer in each element at `endpoint`.
+    pub(crate) fn padded(mut self, endpoint: Endpoint, bytes: usize) -> Self {
+        for element in self.lists.get_mut(&endpoint).unwrap() {
+            element["padding"] = json!("x".repeat(bytes));
+        }
+        self
+    }
+
     /// The same with only the first `count` elements at `endpoint`, each of which makes one row.
     pub(crate) fn only(mut self, endpoint: Endpoint, count: usize) -> Self {
         self.lists.get_mut(&endpoint).unwrap().truncate(count);
@@ -404,4 +412,11 @@ pub(crate) fn generation_of(entity: Entity) -> &'static str {
         Entity::BoardsPortfolios => "portfolioId",
         Entity::MediaTagsJunction => "tagId",
     }
+}
+
+/// Number of rows, least and greatest generation in `source`, a view or table of `entity` with rows of [`Data::marked`].
+pub(crate) fn generations(entity: Entity, source: &str) -> String {
+    let column = generation_of(entity);
+    let generation = format!("CAST(substr({column}, instr({column}, '@') + 1) AS INTEGER)");
+    format!("SELECT count(*), min({generation}), max({generation}) FROM {source}")
 }

@@ -200,6 +200,11 @@ impl FakeBlue {
         self.shared.change(|state| state.scripts.clear());
     }
 
+    /// Forgets the requests so far, of which a long drill makes many.
+    pub(crate) fn forget(&self) {
+        self.shared.change(|state| state.requests.clear());
+    }
+
     /// Sends validators from now on, and says 304 to whom they come from.
     pub(crate) fn know_by(&self, knows: Knows) {
         self.shared.change(|state| state.knows = knows);

@@ -2,7 +2,8 @@
 //!
 //! `fake_blue` is the source, `fault_matrix` what becomes of a run with each of its faults, `data` what it sends and the rows
 //! that must come of it, `any_body` whatever else it may send, `contract` the tables as the reading application knows them,
-//! `support` a database with operations on it, `desk` a console on those, `invariants` what must hold after anything.
+//! `support` a database with operations on it, `desk` a console on those, `invariants` what must hold after anything,
+//! `drill` what goes wrong with the program itself.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 mod any_body;
@@ -18,6 +19,7 @@ mod contract;
 mod data;
 mod desk;
 mod diff;
+mod drill;
 mod events;
 mod failures;
 mod fake_blue;

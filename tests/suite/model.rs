@@ -5,7 +5,7 @@
 mod oracle;
 mod world;
 
-use std::{collections::BTreeMap, env};
+use std::collections::BTreeMap;
 
 use greenroom::{
     entity::{Endpoint, Entity},
@@ -24,7 +24,7 @@ use self::{
 use crate::{
     data::{Data, Row},
     fake_blue::{Fault, Knows, When},
-    support::{Rig, query},
+    support::{Rig, query, setting},
 };
 
 /// Steps of each of the sequences that run beside each other.
@@ -35,10 +35,6 @@ const BETWEEN_CHECKS: usize = 10;
 
 /// Newest runs that a replay is tried of; all of them are kept.
 const REPLAYED: usize = 40;
-
-fn setting(name: &str, default: u64) -> u64 {
-    env::var(name).ok().map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
-}
 
 /// What a step does, told when it goes wrong.
 #[derive(Debug)]

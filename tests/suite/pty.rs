@@ -114,12 +114,15 @@ impl Session {
         in_time("the end of the program", move || child.wait().unwrap())
     }
 
+    /// Its number.
+    pub(crate) fn pid(&self) -> rustix::process::Pid {
+        let pid = self.child.as_ref().unwrap().process_id().unwrap();
+        rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap()
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
-        let pid =
-            rustix::process::Pid::from_raw(self.child.as_ref().unwrap().process_id().unwrap().try_into().unwrap())
-                .unwrap();
-        rustix::process::kill_process(pid, signal).unwrap();
+        rustix::process::kill_process(self.pid(), signal).unwrap();
     }
 
     /// The modes of the terminal, as text to compare.

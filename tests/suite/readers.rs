@@ -6,7 +6,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use greenroom::{
@@ -16,15 +16,18 @@ use greenroom::{
 use rusqlite::{CachedStatement, Connection, OpenFlags};
 
 use crate::{
-    data::{Data, generation_of},
-    support::{NO_HOLD, Rig},
+    data::{Data, generations},
+    support::{NO_HOLD, Rig, setting},
 };
 
-/// Publishes and rollbacks, at least.
-const SWITCHES: usize = 40;
+/// Publishes and rollbacks, at least; `GREENROOM_DRILL_SWITCHES` makes them more.
+const SWITCHES: u64 = 200;
+
+/// Readers at the same time.
+const READERS: usize = 16;
 
 /// What a reader leaves of the processor between two looks, so that there is something to see on a small machine.
-const BREATH: Duration = Duration::from_millis(2);
+const BREATH: Duration = Duration::from_millis(30);
 
 /// How a reader reads.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,11 +71,8 @@ impl Drop for Alarm {
     }
 }
 
-/// Number of rows, least and greatest generation of a view.
 fn select(entity: Entity) -> String {
-    let column = generation_of(entity);
-    let generation = format!("CAST(substr({column}, instr({column}, '@') + 1) AS INTEGER)");
-    format!("SELECT count(*), min({generation}), max({generation}) FROM {entity}_current")
+    generations(entity, &format!("{entity}_current"))
 }
 
 fn read(statement: &mut rusqlite::Statement<'_>) -> (u64, u64, u64) {
@@ -150,15 +150,18 @@ async fn see_one_generation_at_a_time_while_versions_are_switched() {
     rig.publish().await;
     let rows: Vec<_> = Entity::ALL.into_iter().map(|entity| Data::marked(1).rows(entity).len() as u64).collect();
     assert!(rows.iter().all(|rows| *rows > 0));
+    let switches = usize::try_from(setting("GREENROOM_DRILL_SWITCHES", SWITCHES)).unwrap();
+    let begun = Instant::now();
     let kinds = [Kind::Prepared, Kind::Preparing, Kind::OneStatement, Kind::Prepared];
+    let kinds: Vec<_> = kinds.into_iter().cycle().take(READERS).collect();
     let board = Arc::new(Board { seen: Mutex::new(vec![(0, 0); kinds.len()]), ..Board::default() });
     let readers: Vec<_> =
         kinds.iter().enumerate().map(|(place, kind)| reader(&rig, &board, place, *kind, rows.clone())).collect();
     let (mut publishes, mut rollbacks, mut newest) = (1, 0, 1);
-    while publishes + rollbacks < SWITCHES {
+    while publishes + rollbacks < switches {
         if publishes % 2 == 0 {
-            // There and back again.
-            for expected in [newest - 1, newest] {
+            // There and back again, and once more.
+            for expected in [newest - 1, newest, newest - 1, newest] {
                 let plan = rig.operations.plan_rollback(RollbackTarget::Newest).await.unwrap();
                 rig.operations.rollback(plan, NO_HOLD).await.unwrap();
                 rollbacks += 1;
@@ -167,6 +170,7 @@ async fn see_one_generation_at_a_time_while_versions_are_switched() {
         }
         newest += 1;
         rig.blue.send(&Data::marked(newest));
+        rig.blue.forget();
         let ran = rig.start().end().await.unwrap();
         assert_eq!(ran.outcome(), RunOutcome::Published, "{:?}", ran.report.run.error);
         publishes += 1;
@@ -178,9 +182,13 @@ async fn see_one_generation_at_a_time_while_versions_are_switched() {
     rig.assert_views(&Data::marked(newest));
     for (kind, tally) in kinds.iter().zip(&tallies) {
         // Each waited for, so each was seen by each: every publish and every rollback.
-        assert!(tally.seen.len() >= SWITCHES, "{kind:?} saw {:?}", tally.seen);
-        assert!(tally.transactions >= SWITCHES as u64, "{kind:?}");
+        assert!(tally.seen.len() >= switches, "{kind:?} saw {:?}", tally.seen);
+        assert!(tally.transactions >= switches as u64, "{kind:?}");
     }
     let transactions: u64 = tallies.iter().map(|tally| tally.transactions).sum();
-    println!("{publishes} publishes, {rollbacks} rollbacks, {transactions} reads by {} readers", tallies.len());
+    println!(
+        "{publishes} publishes, {rollbacks} rollbacks, {transactions} reads by {} readers, {:.1?}",
+        tallies.len(),
+        begun.elapsed()
+    );
 }

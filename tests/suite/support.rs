@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    env,
     path::PathBuf,
     sync::{
         Arc,
@@ -34,6 +35,11 @@ use crate::{
 
 /// A rollback that leaves the hold alone, so that what follows can publish.
 pub(crate) const NO_HOLD: RollbackOptions = RollbackOptions { set_hold: false, reason: None };
+
+/// A number that the environment sets.
+pub(crate) fn setting(name: &str, default: u64) -> u64 {
+    env::var(name).ok().map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
+}
 
 /// Waits for `what`, and gives up on it after a time that only a defect needs.
 pub(crate) async fn in_time<T>(what: &str, wait: impl Future<Output = T>) -> T {
