@@ -1,4 +1,4 @@
-//! Named points of a run, a rollback, a cleanup and a migration at which a drill makes something go wrong.
+//! Named points of a run, a rollback, a cleanup, a migration and the console at which a drill makes something go wrong.
 //!
 //! Only with the feature `failpoints`, which the tests turn on; without it a point is nothing at all. One point can be armed
 //! for a process, by the variable [`VARIABLE`]: `publish.renamed=abort`, or `load.rows=full@3` for the third time.
@@ -113,6 +113,8 @@ points! {
     CleanupPruned = "cleanup.pruned",
     /// Free pages are given back.
     CleanupVacuumed = "cleanup.vacuumed",
+    /// The console is about to draw a frame. No command comes here.
+    ConsoleDraw = "console.draw",
 }
 
 impl fmt::Display for Failpoint {

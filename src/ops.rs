@@ -129,6 +129,12 @@ impl Operations {
         self.database.path().to_owned()
     }
 
+    /// Who asks.
+    #[must_use]
+    pub fn operator(&self) -> &Operator {
+        &self.operator
+    }
+
     /// Address of the source, when one is set.
     #[must_use]
     pub fn source(&self) -> Option<String> {

@@ -27,7 +27,7 @@ pub(super) async fn run(context: &Context) -> Result<ExitStatus, CliError> {
     // Without a source there is nothing to fill a new database from.
     let operations = if settings.source()?.is_some() { settings.create()? } else { settings.open_with_source()? };
     let operations = operations.with_limits(settings.limits()?);
-    show(operations, settings.verbose, false).await
+    show(context, operations, false).await
 }
 
 /// Refuses what is no terminal that can show the console.
@@ -42,19 +42,25 @@ pub(super) fn check_terminal() -> Result<(), CliError> {
 }
 
 /// Shows the console on the process's terminal.
-pub(super) async fn show(operations: Operations, verbose: u8, demo: bool) -> Result<ExitStatus, CliError> {
+pub(super) async fn show(context: &Context, operations: Operations, demo: bool) -> Result<ExitStatus, CliError> {
     let bell = LogBell::default();
-    record_log(verbose, bell.clone());
+    record_log(context.settings.verbose, bell.clone());
     terminal::install_panic_hook();
     let options = ModelOptions {
         theme: theme(|name| env::var(name).ok()),
         database: operations.database_path().display().to_string(),
         source: operations.source(),
+        operator: operations.operator().clone(),
         demo,
         key_guard: KEY_GUARD,
     };
-    let farewell = console::run(operations, options, bell).await.map_err(CliError::Stream)?;
+    let panicked = |is_busy| {
+        let rest = if is_busy { "; what it had begun is brought to its end first, Ctrl-C cancels a run" } else { "" };
+        context.output.note(&format!("the console ended with a defect in greenroom{rest}"));
+    };
+    let farewell = console::run(operations, options, bell, panicked).await.map_err(CliError::Stream)?;
     Ok(match farewell {
+        Farewell::Panicked => ExitStatus::Failed,
         Farewell::Quit => ExitStatus::Done,
         Farewell::HungUp => ExitStatus::Signalled(Signal::Hangup),
         Farewell::Signal(number) => ExitStatus::Signalled(Signal::of_number(number)),

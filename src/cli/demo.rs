@@ -42,5 +42,5 @@ pub(super) async fn run(context: &Context) -> Result<ExitStatus, CliError> {
             outcome::render(report, Doing::Sync { under_hold: false }, layout)
         });
     }
-    console::show(operations, context.settings.verbose, true).await
+    console::show(context, operations, true).await
 }

@@ -2,6 +2,8 @@
 
 mod enabled;
 
+use std::borrow::Cow;
+
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 pub use self::enabled::can_go_back_to;
@@ -15,7 +17,7 @@ use super::model::Model;
 pub enum ActionId {
     /// Start a run.
     Sync,
-    /// Cancel our run.
+    /// Cancel our run, or another process's.
     Cancel,
     /// Choose what a run is about and start it.
     SyncWith,
@@ -134,6 +136,9 @@ impl Key {
     }
 }
 
+/// Whether something can be done now, or why not.
+pub type Possible = Result<(), Cow<'static, str>>;
+
 /// One entry of the registry.
 #[derive(Clone, Copy, Debug)]
 pub struct Action {
@@ -150,7 +155,7 @@ pub struct Action {
     /// Whether it changes what visitors see or removes something.
     pub dangerous: bool,
     /// Whether it can be done now, or why not.
-    pub enabled: fn(&Model) -> Result<(), &'static str>,
+    pub enabled: fn(&Model) -> Possible,
 }
 
 /// All actions.
@@ -357,7 +362,7 @@ pub const ACTIONS: &[Action] = &[
         id: ActionId::Quit,
         keys: &[Key::char('q'), Key::ctrl('c')],
         label: "quit",
-        help: "Leave; asks first while a run is going on",
+        help: "Leave; asks first while a run of ours is going on",
         group: Group::Console,
         dangerous: false,
         enabled: always,

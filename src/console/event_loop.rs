@@ -20,8 +20,13 @@ use super::{
     message::{Effect, Message, Moment},
     model::{Model, ModelOptions},
     update, view,
+    work::Work,
 };
-use crate::ops::Operations;
+use crate::{
+    failpoint::{self, Failpoint},
+    ops::Operations,
+    sync::Observed,
+};
 
 /// Shortest time between two frames that no key asked for.
 const FRAME_INTERVAL: Duration = Duration::from_millis(250);
@@ -77,7 +82,8 @@ impl Console {
 
     /// Shows the console on `terminal` and takes `input` until the operator leaves or `hang_up` is cancelled.
     ///
-    /// A draw error means that the line is gone. A run may still go on then; see [`Console::bring_to_end`].
+    /// A draw error means that the line is gone. A run may still go on then; see [`Console::bring_to_end`] and
+    /// [`Console::work`].
     pub async fn run<B: Surface>(
         &mut self,
         terminal: &mut Terminal<B>,
@@ -88,7 +94,7 @@ impl Console {
         if let Ok(size) = terminal.size() {
             self.model.size = size;
         }
-        let mut pending = update::opening(&self.model);
+        let mut pending = update::opening(&mut self.model);
         let mut next_frame = Instant::now();
         let mut urgent = true;
         loop {
@@ -125,8 +131,9 @@ impl Console {
                     let mut next = Some(message);
                     while let Some(message) = next {
                         // Answers are shown at once; the progress of a run can wait for its frame.
-                        urgent |= !matches!(message, Message::Event(_));
+                        let can_wait = matches!(message, Message::Event(_) | Message::Observed(Observed::Event(_)));
                         pending.extend(self.take(message));
+                        urgent |= !can_wait && self.model.dirty;
                         next = self.messages.try_recv().ok();
                     }
                 }
@@ -148,15 +155,15 @@ impl Console {
         update::update(&mut self.model, message, now)
     }
 
+    /// What it has begun.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        self.executor.work().clone()
+    }
+
     /// Waits for the end of our run, or of a rollback or cleanup, without a screen.
     pub async fn bring_to_end(&mut self) {
-        if self.model.is_busy() {
-            tracing::warn!("the terminal is gone; what was begun goes on to its end");
-        }
-        while self.model.is_busy() {
-            let Some(message) = self.messages.recv().await else { return };
-            drop(self.take(message));
-        }
+        self.work().done().await;
     }
 }
 
@@ -172,6 +179,10 @@ async fn sleep_until(wake: Option<Instant>) {
 }
 
 fn draw<B: Surface>(model: &Model, terminal: &mut Terminal<B>) -> Result<(), ()> {
+    // Any fault but a panic is a terminal that takes nothing any more.
+    if failpoint::reach(Failpoint::ConsoleDraw).is_some() {
+        return Err(());
+    }
     terminal.draw(|frame| view::draw(model, frame)).map_err(drop)?;
     terminal.backend_mut().end_frame().map_err(drop)
 }

@@ -1,5 +1,7 @@
 //! Does what the console asks for, in tasks of their own, and sends the answers back as messages.
 
+mod others;
+
 use std::{
     fs::File,
     io::{self, BufWriter},
@@ -9,7 +11,10 @@ use std::{
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::message::{Answer, Effect, Message};
+use super::{
+    message::{Answer, Effect, Message},
+    work::Work,
+};
 use crate::{
     green::{QuarantineQuery, RollbackOptions},
     ops::{OperationError, Operations},
@@ -27,6 +32,8 @@ pub(super) struct Executor {
     messages: mpsc::UnboundedSender<Message>,
     /// Where exported files go.
     folder: PathBuf,
+    /// What must come to its end.
+    work: Work,
     /// Ends our run.
     cancel: CancellationToken,
     /// Ends the reading of rows that differ when it is dropped.
@@ -35,8 +42,12 @@ pub(super) struct Executor {
 
 impl Executor {
     pub(super) fn new(operations: Operations, messages: mpsc::UnboundedSender<Message>) -> Self {
-        let folder = PathBuf::from(".");
-        Self { operations, messages, folder, cancel: CancellationToken::new(), diff: None }
+        let (folder, work) = (PathBuf::from("."), Work::default());
+        Self { operations, messages, folder, cancel: work.run_token(), work, diff: None }
+    }
+
+    pub(super) fn work(&self) -> &Work {
+        &self.work
     }
 
     pub(super) fn export_to(&mut self, folder: PathBuf) {
@@ -62,6 +73,12 @@ impl Executor {
                 self.run(async move |events, cancel| operations.replay(*options, events, cancel).await);
             }
             Effect::Cancel => self.cancel.cancel(),
+            Effect::Watch => drop(tokio::spawn(others::watch(operations, self.messages.clone()))),
+            Effect::CatchUp => self.spawn(async move { Message::Untold(others::catch_up(&operations).await) }),
+            Effect::Recover => drop(tokio::spawn(async move { others::recover(&operations).await })),
+            Effect::CancelOther { run, force } => self.spawn(async move {
+                Message::CancelAnswered(run, said(operations.cancel_run(run, force).await.map(Box::new)))
+            }),
             Effect::PlanPublish(run) => self
                 .spawn(async move { Message::PublishPlanned(said(operations.plan_publish(run).await.map(Box::new))) }),
             Effect::PlanRollback(target) => {
@@ -69,18 +86,18 @@ impl Executor {
             }
             Effect::Rollback { plan, set_hold } => {
                 let options = RollbackOptions { set_hold, reason: None };
-                self.spawn(async move { Message::RolledBack(said(operations.rollback(*plan, options).await)) });
+                self.spawn_whole(async move { Message::RolledBack(said(operations.rollback(*plan, options).await)) });
             }
             Effect::Hold(reason) => {
-                self.spawn(async move { Message::HoldChanged(said(operations.hold(reason).await)) });
+                self.spawn_whole(async move { Message::HoldChanged(said(operations.hold(reason).await)) });
             }
             Effect::Release(hold) => {
-                self.spawn(async move { Message::HoldChanged(said(operations.release(Some(*hold)).await)) });
+                self.spawn_whole(async move { Message::HoldChanged(said(operations.release(Some(*hold)).await)) });
             }
             Effect::PlanCleanup => {
                 self.spawn(async move { Message::CleanupPlanned(said(operations.plan_cleanup().await)) });
             }
-            Effect::Cleanup => self.spawn(async move { Message::CleanedUp(said(operations.cleanup().await)) }),
+            Effect::Cleanup => self.spawn_whole(async move { Message::CleanedUp(said(operations.cleanup().await)) }),
             Effect::LoadDiff { request, subject, entity, page } => {
                 let stop = CancellationToken::new();
                 // The guard of an earlier reading is dropped here, which ends that.
@@ -95,7 +112,7 @@ impl Executor {
             }
             Effect::ExportQuarantine { query, name } => {
                 let path = self.folder.join(name);
-                self.spawn(async move {
+                self.spawn_whole(async move {
                     let export = tokio::task::spawn_blocking(move || export(&operations, &query, &path));
                     Message::Exported(match export.await {
                         Ok(answer) => answer,
@@ -113,12 +130,22 @@ impl Executor {
         tokio::spawn(async move { drop(messages.send(work.await)) });
     }
 
+    /// The same for what must come to its end, be there a screen to show its answer or not.
+    fn spawn_whole(&self, work: impl Future<Output = Message> + Send + 'static) {
+        let going_on = self.work.begin();
+        self.spawn(async move {
+            let answer = work.await;
+            drop(going_on);
+            answer
+        });
+    }
+
     /// Begins our run, of which there is one at a time; `x` cancels it, be it a sync or a replay.
     fn run<F>(&mut self, work: impl FnOnce(mpsc::UnboundedSender<EventRecord>, CancellationToken) -> F)
     where
         F: Future<Output = Result<SyncReport, OperationError>> + Send + 'static,
     {
-        self.cancel = CancellationToken::new();
+        self.cancel = self.work.run_token();
         let (events, mut told) = mpsc::unbounded_channel();
         let forward = self.messages.clone();
         let forwarding = tokio::spawn(async move {
@@ -127,7 +154,7 @@ impl Executor {
             }
         });
         let run = tokio::spawn(work(events, self.cancel.clone()));
-        self.spawn(async move {
+        self.spawn_whole(async move {
             let answer = match run.await {
                 Ok(result) => said(result),
                 Err(panic) => Err(format!("the run ended with a defect in greenroom: {panic}; nothing was switched")),

@@ -10,10 +10,10 @@ use crate::{
     green::{DiffSubject, Page, QuarantineQuery},
     ops::{ReplayOptions, SyncOptions},
     report::{
-        CleanupReport, DiffReport, EntityDetail, HoldChange, HoldReport, PublishPlan, QuarantineList, RollbackPlan,
-        RollbackReport, RollbackTarget, RunId, RunReport, RunSummary, StatusReport, SyncReport,
+        CancelReport, CleanupReport, DiffReport, EntityDetail, HoldChange, HoldReport, PublishPlan, QuarantineList,
+        RollbackPlan, RollbackReport, RollbackTarget, RunId, RunReport, RunSummary, StatusReport, SyncReport,
     },
-    sync::EventRecord,
+    sync::{EventRecord, Observed},
 };
 
 /// When something happened: for measuring and for showing.
@@ -49,6 +49,19 @@ pub enum Message {
     Event(EventRecord),
     /// Our run ended, or could not begin.
     RunEnded(Answer<SyncReport>),
+    /// What another process does.
+    Observed(Observed),
+    /// What other processes do cannot be seen, for the moment or, when it is `over`, until it is tried again.
+    Unseen {
+        /// Why.
+        error: String,
+        /// Whether the watching ended.
+        over: bool,
+    },
+    /// Runs that ended while nobody was there to read how, newest first.
+    Untold(Vec<RunReport>),
+    /// Another process's run was asked to end.
+    CancelAnswered(RunId, Answer<Box<CancelReport>>),
     /// What publishing a held run would do.
     PublishPlanned(Answer<Box<PublishPlan>>),
     /// The hold was set or released.
@@ -86,6 +99,19 @@ pub enum Effect {
     Replay(Box<ReplayOptions>),
     /// Cancel our run.
     Cancel,
+    /// Begin to watch what other processes do.
+    Watch,
+    /// Find out what became of runs whose end nobody saw.
+    CatchUp,
+    /// Clear away what runs of dead processes left.
+    Recover,
+    /// Ask another process's run to end, with force or without.
+    CancelOther {
+        /// The run.
+        run: RunId,
+        /// Whether its process is ended when it does not answer.
+        force: bool,
+    },
     /// Find out what publishing a held run would do.
     PlanPublish(RunId),
     /// Find out what a rollback would do.

@@ -1,18 +1,22 @@
 //! Everything that the console shows, as plain values.
 
+mod others;
+
 use std::{collections::BTreeSet, time::Duration};
 
+use jiff::Timestamp;
 use ratatui::layout::Size;
 use tui_logger::TuiWidgetState;
 
+pub use self::others::{Freshness, OtherRun, Watched, name_of};
 use super::{message::Moment, overlay::Overlay, theme::Theme};
 use crate::{
     entity::Entity,
-    report::{EntityDetail, HoldReport, PublicationId, Replay, RunId, RunOutcome, RunSummary, StatusReport},
+    report::{EntityDetail, HoldReport, Operator, PublicationId, Replay, RunId, RunOutcome, RunSummary, StatusReport},
     sync::{EventRecord, RunState},
 };
 
-/// How long the state of the database is believed while nothing happens here.
+/// How long the state of the database is believed while what others do is not seen.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// Events of the current run that are kept for the detail pane.
@@ -98,6 +102,8 @@ pub struct ModelOptions {
     pub database: String,
     /// Address of the source.
     pub source: Option<String>,
+    /// Who sits at this console.
+    pub operator: Operator,
     /// Whether source and database are the built-in ones.
     pub demo: bool,
     /// For how long keys are dropped after a question appeared.
@@ -113,6 +119,8 @@ pub struct Model {
     pub database: String,
     /// Address of the source.
     pub source: Option<String>,
+    /// Who sits at this console.
+    pub operator: Operator,
     /// Whether source and database are the built-in ones.
     pub demo: bool,
     /// For how long keys are dropped after a question appeared.
@@ -125,10 +133,17 @@ pub struct Model {
     pub status: Option<StatusReport>,
     /// Why it could not be read.
     pub status_error: Option<String>,
-    /// Our run, going on or ended; `None` once something else changed what is live.
+    /// When it was read, and whether it is to be read again.
+    pub freshness: Freshness,
+    /// Whether what other processes do is seen.
+    pub watched: Watched,
+    /// The run that is shown, ours or another process's, going on or ended; `None` once something else changed what is
+    /// live.
     pub run: Option<RunState>,
-    /// Whether it goes on.
+    /// Whether a run of ours goes on.
     pub own_run: OwnRun,
+    /// The run of another process that goes on.
+    pub other: Option<OtherRun>,
     /// Its events, but for the passing ones.
     pub events: Vec<EventRecord>,
     /// The publication that our run is based on.
@@ -188,14 +203,18 @@ impl Model {
             theme: options.theme,
             database: options.database,
             source: options.source,
+            operator: options.operator,
             demo: options.demo,
             key_guard: options.key_guard,
             now,
             size: Size::new(80, 24),
             status: None,
             status_error: None,
+            freshness: Freshness::default(),
+            watched: Watched::default(),
             run: None,
             own_run: OwnRun::None,
+            other: None,
             events: Vec::new(),
             based_on: None,
             after_run: None,
@@ -219,13 +238,18 @@ impl Model {
         }
     }
 
-    /// When the screen may be out of date merely because time goes by: every second during a run of ours, else when the
-    /// next age changes, and at least once a minute for what other processes do, such as setting the hold.
+    /// When the screen may be out of date merely because time goes by: every second during a run, else when the next age
+    /// changes; and when something that changed is to be read. While what others do is not seen, at least once a minute.
     #[must_use]
     pub fn next_tick(&self) -> Option<Duration> {
-        if self.own_run != OwnRun::None {
-            return Some(Duration::from_secs(1));
-        }
+        let unseen = (self.watched != Watched::Yes).then_some(LONGEST_WAIT);
+        let running = self.is_run_going().then_some(Duration::from_secs(1));
+        let stale = self.freshness.wait(self.now.instant);
+        [unseen, running, stale, self.next_age()].into_iter().flatten().min()
+    }
+
+    /// When the next age on the screen changes.
+    fn next_age(&self) -> Option<Duration> {
         let status = self.status.as_ref()?;
         let published = status.entities.iter().filter_map(|entity| entity.published_at);
         let ended = status.last_run.as_ref().and_then(|run| run.finished_at);
@@ -239,13 +263,13 @@ impl Model {
             };
             Duration::from_secs(step - age % step)
         });
-        Some(until_next.min().map_or(LONGEST_WAIT, |next| next.min(LONGEST_WAIT)))
+        until_next.min()
     }
 
-    /// Whether something of ours goes on that must come to its end.
-    #[must_use]
-    pub fn is_busy(&self) -> bool {
-        self.own_run != OwnRun::None || self.in_flight.is_some()
+    /// Whether an age on the screen changes up to `time`.
+    pub(super) fn ages_before(&self, time: Timestamp) -> bool {
+        let passed = Duration::try_from(time.duration_since(self.now.time)).unwrap_or_default();
+        self.next_age().is_some_and(|next| next <= passed)
     }
 
     /// The hold in force.

@@ -9,7 +9,7 @@ use std::time::Instant;
 pub(super) use self::{
     diff::{DiffLine, DiffView, Subject},
     quarantine::QuarantineView,
-    question::{ReplayQuestion, RollbackQuestion, SyncForm, release},
+    question::{CancelQuestion, ReplayQuestion, RollbackQuestion, SyncForm, release},
 };
 use crate::report::{CleanupReport, HoldReport, RunReport};
 
@@ -64,6 +64,8 @@ pub enum Overlay {
         /// What was typed.
         typed: String,
     },
+    /// Whether to end another process's run. A capital `Y`.
+    Cancel(Box<CancelQuestion>),
     /// Whether to leave although a run goes on.
     Quit {
         /// Since when the question stands.
@@ -95,6 +97,7 @@ impl Overlay {
             Self::Rollback(question) => Some(&mut question.asked),
             Self::Replay(question) => Some(&mut question.asked),
             Self::SyncWith(form) => Some(&mut form.asked),
+            Self::Cancel(question) => Some(&mut question.asked),
             Self::SyncHeld { asked, .. }
             | Self::Release { asked, .. }
             | Self::Cleanup { asked, .. }
@@ -115,6 +118,7 @@ impl Overlay {
             Self::Rollback(question) => Some(question.asked),
             Self::Replay(question) => Some(question.asked),
             Self::SyncWith(form) => Some(form.asked),
+            Self::Cancel(question) => Some(question.asked),
             Self::SyncHeld { asked, .. }
             | Self::Release { asked, .. }
             | Self::Cleanup { asked, .. }

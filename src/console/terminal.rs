@@ -1,6 +1,7 @@
 //! Entering and leaving the terminal, the panic hook, and the watch for a line that is gone.
 
 use std::{
+    cell::Cell,
     io::{self, BufWriter, IsTerminal, Stdout, Write},
     panic,
     sync::atomic::{AtomicBool, Ordering},
@@ -10,7 +11,7 @@ use std::{
 use ratatui::{
     Terminal,
     backend::{Backend, ClearType, CrosstermBackend, WindowSize},
-    buffer::Cell,
+    buffer,
     crossterm::{
         cursor, execute, queue, style,
         terminal::{
@@ -30,6 +31,19 @@ const FRAME_BUFFER: usize = 64 * 1024;
 
 /// Whether the terminal is ours now.
 static ENTERED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the terminal was let go without being given back: nothing may be written to it any more.
+static FORGOTTEN: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// Whether this is the thread of the screen.
+    static DRAWS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Says that the calling thread is the one of the screen, whose panic gives the terminal back.
+pub fn this_thread_draws() {
+    DRAWS.set(true);
+}
 
 /// The terminal of the process.
 pub type Screen = Terminal<QuietBackend<BufWriter<Stdout>>>;
@@ -72,7 +86,7 @@ impl<W: Write> Surface for QuietBackend<W> {
 impl<W: Write> Backend for QuietBackend<W> {
     type Error = io::Error;
 
-    fn draw<'a, I: Iterator<Item = (u16, u16, &'a Cell)>>(&mut self, content: I) -> io::Result<()> {
+    fn draw<'a, I: Iterator<Item = (u16, u16, &'a buffer::Cell)>>(&mut self, content: I) -> io::Result<()> {
         let mut content = content.peekable();
         if content.peek().is_none() {
             return Ok(());
@@ -164,6 +178,7 @@ pub struct Guard;
 impl Guard {
     /// Lets go of a terminal that is gone, without touching it.
     pub fn forget(self) {
+        FORGOTTEN.store(true, Ordering::SeqCst);
         ENTERED.store(false, Ordering::SeqCst);
     }
 }
@@ -174,17 +189,17 @@ impl Drop for Guard {
     }
 }
 
-/// Lets a panic of the calling thread give the terminal back before it is printed. A panic of any other thread is logged
+/// Lets a panic of the screen's thread give the terminal back before it is printed. A panic of any other thread is logged
 /// and leaves the screen alone: it ends a run, not the console.
 pub fn install_panic_hook() {
-    let ours = thread::current().id();
     let default = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        if thread::current().id() == ours || !ENTERED.load(Ordering::SeqCst) {
+        let is_quiet = FORGOTTEN.load(Ordering::SeqCst) || (ENTERED.load(Ordering::SeqCst) && !DRAWS.get());
+        if is_quiet {
+            tracing::error!("defect in greenroom: {info}");
+        } else {
             leave();
             default(info);
-        } else {
-            tracing::error!("defect in greenroom: {info}");
         }
     }));
 }

@@ -4,6 +4,7 @@ mod cleanup;
 mod diff;
 mod hold;
 mod navigate;
+mod others;
 mod overlay;
 mod quarantine;
 mod replay;
@@ -20,36 +21,42 @@ use unicode_width::UnicodeWidthStr;
 use super::{
     action::{self, Action, ActionId},
     message::{Answer, Effect, Message, Moment},
-    model::{Model, OwnRun, Pane, Tone},
+    model::{Model, OwnRun, Pane, Tone, Watched},
     overlay::Overlay,
 };
-use crate::report::RunSummary;
+use crate::{report::RunSummary, sync::Observed};
 
 /// What is asked for when the console opens.
 #[must_use]
-pub fn opening(model: &Model) -> Vec<Effect> {
-    reload(model)
+pub fn opening(model: &mut Model) -> Vec<Effect> {
+    let mut effects = reload(model);
+    effects.extend([Effect::Watch, Effect::CatchUp]);
+    effects
 }
 
-fn reload(model: &Model) -> Vec<Effect> {
+fn reload(model: &mut Model) -> Vec<Effect> {
+    model.freshness.begin(model.now.instant);
     vec![Effect::LoadStatus, Effect::LoadRuns, Effect::LoadDetail(model.selected)]
 }
 
 /// Takes one message in.
 pub fn update(model: &mut Model, message: Message, now: Moment) -> Vec<Effect> {
+    model.dirty |= model.ages_before(now.time) || is_news(model, &message);
     model.now = now;
-    model.dirty = true;
     match message {
         Message::Input(event) => return input(model, &event),
         Message::Logged => {}
-        // While nothing of ours goes on, someone else may have changed what is shown.
-        Message::Tick if model.is_busy() => {}
-        Message::Tick => return vec![Effect::LoadStatus, Effect::LoadRuns],
-        Message::Status(Ok(status)) => {
-            model.status = Some(*status);
-            model.status_error = None;
+        Message::Tick => return tick(model),
+        Message::Status(answer) => {
+            model.freshness.answered();
+            match answer {
+                Ok(status) => others::take_status(model, status),
+                Err(error) => model.status_error = Some(error),
+            }
+            if model.freshness.is_due(now.instant) {
+                return reload(model);
+            }
         }
-        Message::Status(Err(error)) => model.status_error = Some(error),
         Message::Runs(answer) => {
             if let Some(runs) = or_say(model, answer) {
                 take_runs(model, runs);
@@ -70,6 +77,10 @@ pub fn update(model: &mut Model, message: Message, now: Moment) -> Vec<Effect> {
         }
         Message::Event(record) => run::event(model, record),
         Message::RunEnded(answer) => return run::ended(model, answer),
+        Message::Observed(observed) => return others::observed(model, observed),
+        Message::Unseen { error, over } => others::unseen(model, &error, over),
+        Message::Untold(reports) => others::untold(model, &reports),
+        Message::CancelAnswered(run, answer) => return others::cancel_answered(model, run, answer),
         Message::PublishPlanned(answer) => return replay::planned(model, answer),
         Message::HoldChanged(answer) => return hold::changed(model, answer),
         Message::RollbackPlanned(answer) => rollback::planned(model, answer),
@@ -81,6 +92,43 @@ pub fn update(model: &mut Model, message: Message, now: Moment) -> Vec<Effect> {
         Message::Exported(answer) => quarantine::exported(model, answer),
     }
     Vec::new()
+}
+
+/// Whether `message` may change what is shown. That something changed is no news before it is read, and what was read
+/// again is mostly the same.
+fn is_news(model: &Model, message: &Message) -> bool {
+    match message {
+        Message::Observed(Observed::Changed) => false,
+        // How long it takes is shown to the second.
+        Message::Tick => model.is_run_going(),
+        Message::Untold(reports) => !reports.is_empty(),
+        Message::Status(Ok(status)) => model.status.as_ref() != Some(&**status) || model.status_error.is_some(),
+        Message::Status(Err(error)) => model.status_error.as_ref() != Some(error),
+        Message::Runs(Ok(runs)) => model.runs != *runs,
+        Message::Detail(entity, Ok(detail)) => {
+            model.detail.as_ref().is_none_or(|(of, shown)| of != entity || shown != detail)
+        }
+        _ => true,
+    }
+}
+
+/// Time went by.
+fn tick(model: &mut Model) -> Vec<Effect> {
+    if model.freshness.is_due(model.now.instant) {
+        return reload(model);
+    }
+    // While nothing of ours goes on, someone else may have changed what is shown.
+    let unseen = model.own_run == OwnRun::None && model.in_flight.is_none();
+    match model.watched {
+        Watched::Yes => Vec::new(),
+        _ if !unseen => Vec::new(),
+        Watched::Failing => reload(model),
+        Watched::Ended => {
+            let mut effects = reload(model);
+            effects.push(Effect::Watch);
+            effects
+        }
+    }
 }
 
 fn take_runs(model: &mut Model, runs: Vec<RunSummary>) {
@@ -118,9 +166,22 @@ fn ask_when_free(model: &mut Model, overlay: Overlay) {
     }
 }
 
+/// Takes questions away whose subject is gone.
+fn drop_questions(model: &mut Model, is_gone: impl Fn(&Overlay) -> bool) {
+    let count = model.overlays.len();
+    model.overlays.retain(|overlay| !is_gone(overlay));
+    if model.overlays.len() < count {
+        come_to_front(model);
+    }
+}
+
 /// Takes the foremost overlay away. A question that comes to the front is asked anew.
 fn close(model: &mut Model) {
     model.overlays.pop();
+    come_to_front(model);
+}
+
+fn come_to_front(model: &mut Model) {
     if model.overlays.is_empty() {
         model.overlays.extend(model.waiting.take());
     }
@@ -162,6 +223,7 @@ pub fn perform(model: &mut Model, action: &Action) -> Vec<Effect> {
     }
     match action.id {
         ActionId::Sync => return hold::sync(model),
+        ActionId::Cancel if model.own_run == OwnRun::None => others::ask_cancel(model),
         ActionId::Cancel => {
             model.own_run = OwnRun::Cancelling;
             model.say(Tone::Plain, "the run is being cancelled; everything stays as it was");

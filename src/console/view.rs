@@ -15,6 +15,7 @@
 pub mod detail;
 mod entities;
 mod footer;
+mod going;
 mod header;
 mod hold;
 pub mod overlay;

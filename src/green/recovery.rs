@@ -69,18 +69,26 @@ impl Database {
         recover(self, &mut self.writer()?, at)
     }
 
-    /// Writes down that `operator` wants the run that goes on to end. It cannot publish from then on.
+    /// Writes down that `operator` wants the run that goes on to end, or `only` this one. It cannot publish from then on.
     ///
     /// # Returns
-    /// The run; `None` when none has no outcome.
+    /// The run; `None` when none has no outcome, or another one.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn ask_to_end(&self, operator: &Operator, at: Timestamp) -> Result<Option<RunId>, GreenError> {
+    pub fn ask_to_end(
+        &self,
+        only: Option<RunId>,
+        operator: &Operator,
+        at: Timestamp,
+    ) -> Result<Option<RunId>, GreenError> {
         let doing = "asking the run to end";
         lock::check_readable(self)?;
         let connection = self.writer()?;
         let Some(run) = journal::unfinished(&connection)? else { return Ok(None) };
+        if only.is_some_and(|only| only != run.id) {
+            return Ok(None);
+        }
         let ask = || {
             let asked = connection.query_row(
                 // The first who asks is named.

@@ -111,22 +111,38 @@ impl Operations {
     /// [`GreenError::Locked`] when a cleanup is at work, which ends by itself; [`GreenError::CannotEnd`] when force does not
     /// reach the owner; when the database cannot be written.
     pub async fn cancel(&self, force: bool) -> Result<CancelReport, OperationError> {
+        self.end_run(None, force).await
+    }
+
+    /// The same for the run `run` and no other: once that has ended, nothing is done.
+    ///
+    /// # Errors
+    /// As [`Operations::cancel`], and when there is no such run.
+    pub async fn cancel_run(&self, run: RunId, force: bool) -> Result<CancelReport, OperationError> {
+        self.end_run(Some(run), force).await
+    }
+
+    async fn end_run(&self, only: Option<RunId>, force: bool) -> Result<CancelReport, OperationError> {
         let mut known = match self.holder() {
             Holder::Known(owner) => Some((Pulse::of(&owner), owner)),
             Holder::Unknown => None,
             Holder::Nobody => {
                 let dead = self.recover().await?;
-                return self.cancelled(dead.into_iter().max(), false).await;
+                return self.cancelled(only.or_else(|| dead.into_iter().max()), false).await;
             }
         };
+        let is_another = |owner: &Owner| only.is_some() && owner.run.is_some() && owner.run != only;
+        if known.as_ref().is_some_and(|(_, owner)| is_another(owner)) {
+            return self.cancelled(only, false).await;
+        }
         if let Some((_, owner)) = &known
             && owner.work != Work::Run
             && !force
         {
             return Err(self.with_owner(GreenError::Locked { owner: Some(Box::new(owner.report(None))) }).await.into());
         }
-        let asked = self.ask_to_end(force).await?;
-        let mut run = asked.or_else(|| known.as_ref()?.1.run);
+        let asked = self.ask_to_end(only, force).await?;
+        let mut run = only.or(asked).or_else(|| known.as_ref()?.1.run);
         loop {
             match self.holder() {
                 Holder::Nobody => break,
@@ -136,7 +152,7 @@ impl Operations {
                 Holder::Known(owner) => {
                     if run.is_none() && owner.run.is_some() {
                         // It had the lock and had not been written down yet.
-                        run = self.ask_to_end(force).await?.or(owner.run);
+                        run = self.ask_to_end(only, force).await?.or(owner.run);
                     }
                     let (pulse, latest) = known.get_or_insert_with(|| (Pulse::of(&owner), owner.clone()));
                     *latest = owner;
@@ -163,10 +179,10 @@ impl Operations {
         self.cancelled(run, false).await
     }
 
-    /// Writes down that the run that goes on is to end.
-    async fn ask_to_end(&self, force: bool) -> Result<Option<RunId>, OperationError> {
+    /// Writes down that the run that goes on is to end, or `only` this one.
+    async fn ask_to_end(&self, only: Option<RunId>, force: bool) -> Result<Option<RunId>, OperationError> {
         let (operator, now) = (self.operator.clone(), self.clock.now());
-        match self.blocking(move |database| database.ask_to_end(&operator, now)).await {
+        match self.blocking(move |database| database.ask_to_end(only, &operator, now)).await {
             // Who stopped in the middle of a transaction is ended without being asked.
             Err(OperationError::Green(GreenError::Busy { .. } | GreenError::BusyOwner { .. })) if force => Ok(None),
             asked => asked,

@@ -9,6 +9,7 @@ use std::{
 use greenroom::{
     console::{Console, Ended, LogBell, ModelOptions, Surface, Theme},
     entity::{Endpoint, Entity},
+    ops::Operations,
 };
 use ratatui::{
     Terminal,
@@ -106,18 +107,23 @@ pub(crate) struct Desk {
 impl Desk {
     /// Opens a console on the operations of `rig`.
     pub(crate) fn open(rig: &Rig) -> Self {
+        Self::open_for(rig, rig.operations.clone())
+    }
+
+    /// Opens a console on other operations on the database of `rig`.
+    pub(crate) fn open_for(rig: &Rig, operations: Operations) -> Self {
         let (keys, mut received) = mpsc::unbounded_channel();
         let (shown, watching) = watch::channel(Shown::default());
         let hang_up = CancellationToken::new();
         let options = ModelOptions {
             theme: Theme::DEFAULT,
             database: rig.path.display().to_string(),
-            source: rig.operations.source(),
+            source: operations.source(),
+            operator: operations.operator().clone(),
             demo: false,
             key_guard: Duration::ZERO,
         };
-        let mut console =
-            Console::new(rig.operations.clone(), options).exporting_to(rig.path.parent().unwrap().to_owned());
+        let mut console = Console::new(operations, options).exporting_to(rig.path.parent().unwrap().to_owned());
         let mut terminal = Terminal::new(Glass { inner: TestBackend::new(100, 30), shown }).unwrap();
         let dropped = hang_up.clone();
         let ended = tokio::spawn(async move {

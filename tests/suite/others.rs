@@ -1,13 +1,11 @@
 //! Two operators at once: watching and ending each other's runs, processes that die or stop, and what is told of it later.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use greenroom::{
-    blue::SourceConfig,
-    clock::Clock,
     entity::Endpoint,
     green::{Database, GreenError, RunLock},
-    ops::{OperationError, Operations, SyncOptions, Watching},
+    ops::{OperationError, SyncOptions, Watching},
     report::{Operator, RollbackTarget, RunOutcome, Trigger, Work},
     sync::{Follower, Line, Observed, OnHangup, RunEvent, RunState},
 };
@@ -17,19 +15,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     data::Data,
     fake_blue::{Fault, When},
-    support::{NO_HOLD, Rig, in_time},
+    support::{NO_HOLD, Rig, ben, in_time, operations_of},
 };
-
-fn ben() -> Operator {
-    Operator { user: "ben".to_owned(), host: "box".to_owned(), pid: 12 }
-}
-
-/// Operations of somebody else on the same database.
-fn operations_of(rig: &Rig, operator: Operator) -> Operations {
-    let database = Database::open(&rig.path).unwrap();
-    Operations::new(database, Some(SourceConfig::new(rig.blue.base())), operator)
-        .with_seams(Clock::system(), Arc::new(|| 0.0))
-}
 
 async fn until(watching: &mut Watching, what: &str, wanted: impl Fn(&Observed) -> bool) -> Vec<Observed> {
     let mut seen = Vec::new();

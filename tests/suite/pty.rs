@@ -1,14 +1,17 @@
 //! A program on a pseudo-terminal of its own, with the screen that a person would see.
 
 use std::{
+    fs::File,
     io::{Read, Write},
     num::NonZeroU16,
+    process::{Command, Stdio},
     sync::{Arc, Condvar, Mutex, mpsc},
     thread,
     time::Duration,
 };
 
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
+use rustix::pty::OpenptFlags;
 
 /// What came from the program.
 pub(crate) struct Output {
@@ -138,6 +141,57 @@ impl Drop for Session {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+/// A program on a terminal with one single handle on its controlling side, so that closing it is what a dropped line is.
+pub(crate) struct Line {
+    master: File,
+    child: std::process::Child,
+    shown: Vec<u8>,
+}
+
+impl Line {
+    /// Starts the binary with no more than these variables on a terminal of 80 by 24.
+    pub(crate) fn open(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let master = rustix::pty::openpt(flags).unwrap();
+        rustix::pty::grantpt(&master).unwrap();
+        rustix::pty::unlockpt(&master).unwrap();
+        let name = rustix::pty::ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+        let size = rustix::termios::Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&master, size).unwrap();
+        let slave = File::options().read(true).write(true).open(name).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_greenroom"))
+            .args(arguments)
+            .env_clear()
+            .env("TERM", "xterm-256color")
+            .envs(variables.iter().copied())
+            .stdin(slave.try_clone().unwrap())
+            .stdout(slave)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { master: File::from(master), child, shown: Vec::new() }
+    }
+
+    /// Waits until `text` was written.
+    pub(crate) fn until(&mut self, text: &str) {
+        while !contains(&self.shown, text) {
+            let mut buffer = [0; 4096];
+            let read = self.master.read(&mut buffer).unwrap();
+            self.shown.extend_from_slice(&buffer[..read]);
+        }
+    }
+
+    /// Types `keys`.
+    pub(crate) fn press(&mut self, keys: &str) {
+        self.master.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Closes the terminal; the program is on its own then.
+    pub(crate) fn drop_line(self) -> std::process::Child {
+        self.child
     }
 }
 

@@ -47,6 +47,7 @@ impl Scene {
             theme,
             database: "/data/green.db".into(),
             source: Some("https://blue.example.com/".into()),
+            operator: operator(),
             demo: false,
             key_guard: Duration::from_millis(300),
         };
@@ -228,7 +229,7 @@ pub(crate) fn detail() -> EntityDetail {
     }
 }
 
-fn started() -> RunEvent {
+pub(crate) fn started() -> RunEvent {
     let before = Entity::ALL.map(|entity| EntityBefore {
         entity,
         active_version: 1,

@@ -36,6 +36,18 @@ use crate::{
 /// A rollback that leaves the hold alone, so that what follows can publish.
 pub(crate) const NO_HOLD: RollbackOptions = RollbackOptions { set_hold: false, reason: None };
 
+/// Somebody else, on the same host as the operator of a rig.
+pub(crate) fn ben() -> Operator {
+    Operator { user: "ben".to_owned(), host: "box".to_owned(), pid: 12 }
+}
+
+/// Operations of somebody else on the same database.
+pub(crate) fn operations_of(rig: &Rig, operator: Operator) -> Operations {
+    let database = Database::open(&rig.path).unwrap();
+    Operations::new(database, Some(SourceConfig::new(rig.blue.base())), operator)
+        .with_seams(Clock::system(), Arc::new(|| 0.0))
+}
+
 /// A number that the environment sets.
 pub(crate) fn setting(name: &str, default: u64) -> u64 {
     env::var(name).ok().map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name}={value}")))

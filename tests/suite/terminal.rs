@@ -1,52 +1,44 @@
 //! The real program in a real pseudo-terminal.
 
-use std::{
-    fs::File,
-    io::{Read, Write},
-    process::{Command, Stdio},
-};
+use std::process::{Command, Stdio};
 
 use greenroom::entity::Endpoint;
-use rustix::pty::OpenptFlags;
 
 use crate::{
     data::Data,
     fake_blue::{FakeBlue, Fault, When},
-    pty::{Session, contains, in_time},
+    pty::{Line, Session, contains, in_time},
 };
 
-const ROWS: u16 = 24;
-const COLUMNS: u16 = 80;
-
 /// A fake source with a runtime of its own.
-struct Blue {
+pub(crate) struct Blue {
     runtime: tokio::runtime::Runtime,
-    inner: FakeBlue,
-    address: String,
+    pub(crate) inner: FakeBlue,
+    pub(crate) address: String,
 }
 
 impl Blue {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let inner = runtime.block_on(FakeBlue::start(&Data::marked(1)));
         let address = inner.base().to_string();
         Self { runtime, inner, address }
     }
 
-    fn stall(&self) {
+    pub(crate) fn stall(&self) {
         self.inner.fault(Endpoint::Boards, When::Always, Fault::Stall(10));
     }
 
-    fn until_stalled(&self) {
+    pub(crate) fn until_stalled(&self) {
         self.runtime.block_on(self.inner.until_stalled(Endpoint::Boards));
     }
 
-    fn release(&self) {
+    pub(crate) fn release(&self) {
         self.inner.release();
     }
 }
 
-fn assert_given_back(session: &Session, modes: &str) {
+pub(crate) fn assert_given_back(session: &Session, modes: &str) {
     assert_eq!(session.modes(), modes, "the terminal's modes");
     let raw = String::from_utf8(session.raw()).unwrap();
     let (_, after) = raw.rsplit_once("\x1b[?1049l").unwrap();
@@ -96,35 +88,12 @@ fn a_run_goes_on_to_its_end_when_the_terminal_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("green.db");
     let blue = Blue::start();
-    // A terminal with one single handle on its controlling side, so that closing it is what a dropped line is.
-    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let master = rustix::pty::openpt(flags).unwrap();
-    rustix::pty::grantpt(&master).unwrap();
-    rustix::pty::unlockpt(&master).unwrap();
-    let name = rustix::pty::ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-    let size = rustix::termios::Winsize { ws_row: ROWS, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 };
-    rustix::termios::tcsetwinsize(&master, size).unwrap();
-    let slave = File::options().read(true).write(true).open(name).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_greenroom"))
-        .args(["--database-url", database.to_str().unwrap(), "--source-url", &blue.address])
-        .env_clear()
-        .env("TERM", "xterm-256color")
-        .stdin(slave.try_clone().unwrap())
-        .stdout(slave)
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut master = File::from(master);
-    let mut shown = Vec::new();
-    while !contains(&shown, "starts one") {
-        let mut buffer = [0; 4096];
-        let read = master.read(&mut buffer).unwrap();
-        shown.extend_from_slice(&buffer[..read]);
-    }
+    let mut line = Line::open(&["--database-url", database.to_str().unwrap(), "--source-url", &blue.address], &[]);
+    line.until("starts one");
     blue.stall();
-    master.write_all(b"s").unwrap();
+    line.press("s");
     blue.until_stalled();
-    drop(master);
+    let mut child = line.drop_line();
     blue.release();
     let status = in_time("the end of the program", move || child.wait().unwrap());
     assert_eq!(status.code(), Some(129));

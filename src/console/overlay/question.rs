@@ -2,14 +2,16 @@
 
 use std::time::Instant;
 
+use jiff::Timestamp;
+
 use crate::{
     entity::Entity,
     green::HoldRule,
     guard::Acceptance,
     ops::{ReplayOptions, SyncOptions},
     report::{
-        GuardReport, HoldReport, PublicationId, PublishPlan, Replay, RollbackPlan, RunId, RunSummary, StepOutcome,
-        StepReport, SyncReport, Trigger,
+        GuardReport, HoldReport, Operator, PublicationId, PublishPlan, Replay, RollbackPlan, RunId, RunSummary,
+        StepOutcome, StepReport, SyncReport, Trigger,
     },
     sync::Scope,
 };
@@ -103,6 +105,21 @@ impl ReplayQuestion {
 /// The hold is set, as the next run would publish again what was gone back from.
 fn back_to(run: RunId) -> HoldRule {
     HoldRule::Set(format!("went back to run {run}"))
+}
+
+/// Whether to end another process's run.
+#[derive(Debug)]
+pub struct CancelQuestion {
+    /// The run.
+    pub run: RunId,
+    /// Whose it is.
+    pub operator: Operator,
+    /// Since when it goes on.
+    pub since: Timestamp,
+    /// Whether its process is to be ended, as it does not answer.
+    pub force: bool,
+    /// Since when the question stands.
+    pub asked: Instant,
 }
 
 /// What a run that is about to be started is about.

@@ -5,7 +5,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::{
     super::{
         message::{Answer, Effect},
-        model::{Model, OwnRun, Tone},
+        model::{Model, Tone},
         overlay::{Overlay, release},
     },
     close, reload, run,
@@ -53,8 +53,8 @@ pub(super) fn sync_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
             return Vec::new();
         }
     };
-    if model.own_run != OwnRun::None {
-        model.say(Tone::Bad, "a run is going on; no other was started");
+    if let Some(reason) = model.in_the_way() {
+        model.say(Tone::Bad, format!("no run was started: {reason}"));
         return Vec::new();
     }
     run::start(model, SyncOptions { hold, ..SyncOptions::full(Trigger::Console) })

@@ -10,7 +10,7 @@ use super::{
         overlay::Overlay,
         view,
     },
-    cleanup, close, diff, hold, navigate, quarantine, replay, rollback, run, sync_form,
+    cleanup, close, diff, hold, navigate, others, quarantine, replay, rollback, run, sync_form,
 };
 
 /// Gives `key` to the foremost overlay.
@@ -40,6 +40,7 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         Some(Overlay::Cleanup { .. }) => return cleanup::key(model, key),
         Some(Overlay::Diff(_)) => return diff::key(model, key),
         Some(Overlay::Run { .. }) => return run_key(model, key),
+        Some(Overlay::Cancel(_)) => return others::cancel_key(model, key),
         Some(Overlay::Quit { .. }) => return quit_key(model, key),
         Some(Overlay::Help { .. } | Overlay::Text { .. }) => close(model),
     }
@@ -58,7 +59,8 @@ fn scroll(model: &mut Model, key: KeyEvent) -> bool {
 /// What can be done with the run that is shown.
 fn run_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let Some(Overlay::Run { report, .. }) = model.overlays.last() else { return Vec::new() };
-    let (summary, free) = (report.run.clone(), model.own_run == OwnRun::None);
+    let (summary, in_the_way) = (report.run.clone(), model.in_the_way());
+    let free = in_the_way.is_none();
     match key.code {
         KeyCode::Char('d') => return diff::open_run(model, &summary),
         KeyCode::Char('p') if free && is_publishable(summary.outcome, summary.replay) => {
@@ -70,7 +72,11 @@ fn run_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
             return run::prepare_go_back(model, summary.id);
         }
         // One step beside a key that works here is no wish to leave.
-        KeyCode::Char('p' | 'b') => {}
+        KeyCode::Char('p' | 'b') => {
+            if let Some(reason) = in_the_way {
+                model.say(Tone::Plain, reason);
+            }
+        }
         _ => close(model),
     }
     Vec::new()

@@ -5,7 +5,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use super::{
     super::{
         message::{Answer, Effect},
-        model::{Model, OwnRun, Tone},
+        model::{Model, Tone},
         overlay::{Overlay, ReplayQuestion, Subject},
     },
     ask, close, diff, run, tell,
@@ -14,10 +14,13 @@ use crate::report::{PublishPlan, Replay};
 
 /// Asks by the figures of the plan; when they are out of date, new ones are made first.
 pub(super) fn planned(model: &mut Model, answer: Answer<Box<PublishPlan>>) -> Vec<Effect> {
+    // Another run may have begun since the key.
+    if let Some(reason) = model.in_the_way() {
+        model.say(Tone::Plain, format!("publish: {reason}"));
+        return Vec::new();
+    }
     match answer {
         Err(error) => tell(model, "That run cannot be published", error),
-        // Another run may have begun since the key.
-        Ok(_) if model.own_run != OwnRun::None => {}
         Ok(plan) if plan.outdated => return run::prepare_publish(model, plan.run.id, plan.hold.as_ref()),
         Ok(plan) => {
             let question = ReplayQuestion::publish(*plan, model.now.instant);
@@ -45,8 +48,8 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
             let options = question.options();
             close(model);
             // A run that began while the question stood has the place.
-            if model.own_run != OwnRun::None {
-                model.say(Tone::Bad, "a run is going on; nothing was switched");
+            if let Some(reason) = model.in_the_way() {
+                model.say(Tone::Bad, format!("nothing was switched: {reason}"));
                 return Vec::new();
             }
             let sentence = match options.replay {

@@ -5,7 +5,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use super::{
     super::{
         message::{Answer, Effect},
-        model::{Model, OwnRun, Tone},
+        model::{Model, Tone},
         overlay::{Overlay, RollbackQuestion, Subject},
     },
     ask, close, diff, reload, tell,
@@ -69,7 +69,7 @@ pub(super) fn done(model: &mut Model, answer: Answer<RollbackReport>) -> Vec<Eff
     model.in_flight = None;
     match answer {
         Ok(report) => {
-            if model.own_run == OwnRun::None {
+            if !model.is_run_going() {
                 model.run = None;
             }
             model.restored = report.entities.iter().map(|switch| switch.entity).collect();

@@ -5,15 +5,15 @@ use super::{
         message::{Answer, Effect},
         model::{AfterRun, KEPT_EVENTS, Model, OwnRun, Tone},
         overlay::{Overlay, ReplayQuestion, release},
+        sentence,
     },
-    ask_when_free, reload, tell,
+    ask_when_free, drop_questions, reload, tell,
 };
 use crate::{
     green::HoldRule,
     ops::{ReplayOptions, SyncOptions},
-    report::{HoldReport, Replay, RunId, RunOutcome, StepOutcome, SyncReport},
+    report::{HoldReport, Replay, RunId, RunOutcome, SyncReport},
     sync::{EventRecord, RunEvent, RunState},
-    text,
 };
 
 /// Starts a run that fetches.
@@ -55,19 +55,31 @@ fn begin(model: &mut Model, sentence: &str, after: Option<AfterRun>) {
 
 /// Our run goes on.
 pub(super) fn event(model: &mut Model, record: EventRecord) {
-    if let Some(begun) = RunState::begin(&record) {
-        model.run = Some(begun);
+    if let RunEvent::Started { based_on, .. } = &record.event {
+        model.based_on = *based_on;
         // What a dry run is for stays to be read while it goes on.
         if model.after_run.is_none() {
             model.notice = None;
         }
-        model.events.clear();
-        model.restored.clear();
-        if let RunEvent::Started { based_on, .. } = &record.event {
-            model.based_on = *based_on;
+    }
+    show(model, record);
+}
+
+/// Shows a run as it is after an event of it, be it ours or another process's. The newest one is shown.
+pub(super) fn show(model: &mut Model, record: EventRecord) {
+    let shown = model.run.as_ref().map(|run| run.run);
+    match RunState::begin(&record) {
+        Some(begun) if shown.is_none_or(|shown| shown <= record.run) => {
+            model.run = Some(begun);
+            model.events.clear();
+            model.restored.clear();
         }
-    } else if let Some(run) = &mut model.run {
-        run.apply(&record);
+        None if shown == Some(record.run) => {
+            if let Some(run) = &mut model.run {
+                run.apply(&record);
+            }
+        }
+        _ => return,
     }
     if !record.event.is_passing() {
         if model.events.len() == KEPT_EVENTS {
@@ -80,12 +92,12 @@ pub(super) fn event(model: &mut Model, record: EventRecord) {
 /// Our run ended, or could not begin.
 pub(super) fn ended(model: &mut Model, answer: Answer<SyncReport>) -> Vec<Effect> {
     model.own_run = OwnRun::None;
-    model.overlays.retain(|overlay| !matches!(overlay, Overlay::Quit { .. }));
+    drop_questions(model, |overlay| matches!(overlay, Overlay::Quit { .. }));
     let after = model.after_run.take();
     let mut effects = Vec::new();
     match answer {
         Ok(report) => {
-            let (tone, sentence) = describe_end(&report);
+            let (tone, sentence) = sentence::end(&format!("run {}", report.run.id), &report);
             if report.run.replay_of.is_some() && report.run.outcome == Some(RunOutcome::Failed) {
                 tell(model, "The replay failed", sentence);
             } else {
@@ -97,7 +109,7 @@ pub(super) fn ended(model: &mut Model, answer: Answer<SyncReport>) -> Vec<Effect
         }
         Err(error) => {
             // What was told of it is not how it ended.
-            model.run = None;
+            model.run = model.run.take().filter(|run| !model.is_own(run));
             tell(model, "The run could not begin", error);
         }
     }
@@ -131,38 +143,4 @@ fn follow(model: &mut Model, after: AfterRun, report: SyncReport) -> Option<Effe
         _ => {}
     }
     None
-}
-
-fn describe_end(report: &SyncReport) -> (Tone, String) {
-    let run = &report.run;
-    let took = run.duration_ms.map(text::duration).unwrap_or_default();
-    let count = |outcome| {
-        let count = report.entities.iter().filter(|step| step.outcome == Some(outcome)).count();
-        text::count(u64::try_from(count).unwrap_or_default(), "entity", "entities")
-    };
-    match (run.outcome, run.error.as_deref()) {
-        (Some(RunOutcome::Published), Some(left)) => {
-            let published = count(StepOutcome::Published);
-            (Tone::Bad, format!("run {} published {published} in {took}, not all: {left}", run.id))
-        }
-        (Some(RunOutcome::Published), None) => {
-            (Tone::Good, format!("run {} published {} in {took}", run.id, count(StepOutcome::Published)))
-        }
-        (Some(RunOutcome::Unchanged), _) => {
-            (Tone::Good, format!("run {}: the source sent what is live already; nothing was switched", run.id))
-        }
-        (Some(RunOutcome::Prepared), left) => {
-            let left = left.map_or_else(String::new, |left| format!("; not all: {left}"));
-            let ready = count(StepOutcome::Ready);
-            (Tone::Good, format!("run {} is prepared, {ready} would change - p shows and publishes it{left}", run.id))
-        }
-        (Some(RunOutcome::Held), error) => {
-            let error = error.unwrap_or("nothing was switched");
-            (Tone::Bad, format!("run {} is held - p shows it: {error}", run.id))
-        }
-        (outcome, error) => {
-            let word = outcome.map_or("ended", RunOutcome::word);
-            (Tone::Bad, format!("run {} {word}: {}", run.id, error.unwrap_or("nothing was switched")))
-        }
-    }
 }

@@ -5,7 +5,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use super::{
     super::{
         message::Effect,
-        model::{Model, OwnRun, Tone},
+        model::{Model, Tone},
         overlay::{Overlay, SyncForm},
     },
     close, run,
@@ -29,8 +29,8 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         KeyCode::Enter => {
             let options = form.options();
             close(model);
-            if model.own_run != OwnRun::None {
-                model.say(Tone::Bad, "a run is going on; no other was started");
+            if let Some(reason) = model.in_the_way() {
+                model.say(Tone::Bad, format!("no run was started: {reason}"));
                 return Vec::new();
             }
             model.marks.clear();

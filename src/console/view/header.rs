@@ -13,11 +13,10 @@ use super::{
         cell,
         model::{Model, OwnRun},
     },
-    fit,
+    fit, going,
 };
 use crate::{
     report::{PublicationKind, RunOutcome, StatusReport},
-    sync::{RunState, Stage},
     text,
 };
 
@@ -58,10 +57,9 @@ fn file_name(path: &str) -> &str {
 
 /// The run that goes on, or how things stand without one.
 pub(super) fn draw_overall(model: &Model, frame: &mut Frame<'_>, area: Rect) {
-    let bar = if area.width < 100 { 10 } else { 20 };
-    let line = match (&model.run, model.own_run) {
-        (Some(run), OwnRun::Going | OwnRun::Cancelling) if run.outcome.is_none() => going(model, run, bar),
-        (_, OwnRun::Going) => Line::styled(" the run begins", model.theme.active()),
+    let line = match (model.going(), model.own_run) {
+        (Some(run), _) => going::line(model, run, area.width),
+        (None, OwnRun::Going) => Line::styled(" the run begins", model.theme.active()),
         _ => idle(model),
     };
     frame.render_widget(whole_spans(line, usize::from(area.width)), area);
@@ -79,34 +77,6 @@ fn whole_spans(line: Line<'static>, width: usize) -> Line<'static> {
         Some(span.clone())
     };
     Line::from(line.spans.iter().map_while(fits).collect::<Vec<_>>())
-}
-
-fn going(model: &Model, run: &RunState, bar: u8) -> Line<'static> {
-    let theme = model.theme;
-    let progress = run.progress();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most the bar")]
-    let filled = usize::from(((progress * f64::from(bar)) as u8).min(bar));
-    let (full, empty) = theme.bar();
-    let elapsed = model.now.time.as_millisecond() - run.started_at.as_millisecond();
-    let mut spans = vec![
-        Span::styled(format!(" run {} ", run.run), theme.strong()),
-        Span::styled(full.repeat(filled), theme.active()),
-        Span::styled(empty.repeat(usize::from(bar) - filled), theme.dim()),
-        Span::raw(format!(" {:3.0} % {:>7} ", progress * 100.0, text::duration(elapsed.max(0) / 1000 * 1000))),
-    ];
-    if model.own_run == OwnRun::Cancelling {
-        spans.push(Span::styled(" cancelling", theme.warning()));
-        return Line::from(spans);
-    }
-    // What wants attention first, should the line be short.
-    let stages = [Stage::Failed, Stage::Retrying, Stage::Fetching, Stage::Loading, Stage::Ready, Stage::Waiting];
-    for stage in stages {
-        let count = run.steps.iter().filter(|step| step.stage == stage).count();
-        if count > 0 {
-            spans.push(Span::styled(format!(" {count} {stage}"), theme.stage(stage)));
-        }
-    }
-    Line::from(spans)
 }
 
 fn idle(model: &Model) -> Line<'static> {

@@ -1,5 +1,6 @@
 //! What lies on top: help, questions with their figures, one run in full, rows that differ, the quarantine.
 
+mod cancel;
 mod cleanup;
 mod diff;
 mod help;
@@ -138,6 +139,7 @@ fn content<'a>(model: &'a Model, overlay: &'a Overlay, width: u16) -> Content<'a
             let below = cleanup::lines(model, plan, typed, width);
             Content { below, ..Content::question("Clean up") }
         }
+        Overlay::Cancel(question) => cancel::content(model, question, width),
         Overlay::Quit { .. } => Content { below: quit(model), ..Content::question("A run is going on") },
         Overlay::Run { report, .. } => run::content(model, report, width),
         Overlay::Diff(view) => diff::content(model, view, width),

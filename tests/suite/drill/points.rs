@@ -60,6 +60,8 @@ fn side(point: Failpoint) -> (Kind, &'static [u32], Side) {
         P::RollbackCommitted => (Kind::Rollback, &[1], After),
         // A cleanup switches nothing.
         P::CleanupCleared | P::CleanupPruned | P::CleanupVacuumed => (Kind::Cleanup, &[1], Before),
+        // No command comes here; `terminal_others` does.
+        P::ConsoleDraw => (Kind::Sync, &[], Before),
     }
 }
 
@@ -79,8 +81,8 @@ pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for point in Failpoint::ALL.iter().copied() {
         let (kind, times, side) = side(point);
-        let midway = times[(times.len() - 1) / 2];
-        let case = |time: &u32| Case { point, time: *time, kind, side, is_midway: *time == midway };
+        let midway = times.get(times.len().saturating_sub(1) / 2);
+        let case = |time: &u32| Case { point, time: *time, kind, side, is_midway: Some(time) == midway };
         cases.extend(times.iter().map(case));
     }
     for case in cases.clone() {

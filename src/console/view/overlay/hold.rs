@@ -42,8 +42,12 @@ pub(super) fn sync(model: &Model, hold: &HoldReport, width: usize) -> Content<'s
 pub(super) fn reason(model: &Model, typed: &str, width: usize) -> Content<'static> {
     let theme = model.theme;
     let mut content = Content::question("Set the hold");
-    let facts = "Runs will fetch and prepare, and publish nothing until it is released. So will one that goes on now.";
-    content.above = wrapped(facts, width, theme.dim().remove_modifier(ratatui::style::Modifier::DIM));
+    let going = match model.would_not_publish() {
+        Some(name) => format!("So will {name}, which goes on now."),
+        None => "So will one that goes on now.".to_owned(),
+    };
+    let facts = format!("Runs will fetch and prepare, and publish nothing until it is released. {going}");
+    content.above = wrapped(&facts, width, theme.dim().remove_modifier(ratatui::style::Modifier::DIM));
     // The end of a long reason is where the next character goes.
     let room = width.saturating_sub(9);
     let count = typed.chars().count();
@@ -75,7 +79,9 @@ pub(super) fn release(model: &Model, hold: &HoldReport, width: usize) -> Content
     };
     content.above.extend(wrapped(&next, width, ratatui::style::Style::new()));
     if let Some(run) = model.status.as_ref().and_then(|status| status.running.as_ref()) {
-        let going = format!("Run {} is going on since {} and would publish.", run.id, cell::clock(run.started_at));
+        let (id, since) = (run.id, cell::clock(run.started_at));
+        let of = if run.operator == model.operator { String::new() } else { format!(" of {}", run.operator) };
+        let going = text::clean(&format!("Run {id}{of} is going on since {since} and would publish.")).into_owned();
         content.above.extend(wrapped(&going, width, model.theme.warning()));
     }
     content.below = vec![answers(model.theme, "release it", &[])];

@@ -37,6 +37,10 @@ pub(super) fn content(model: &Model, question: &RollbackQuestion, width: usize) 
         lines.push(Line::styled(fit(&format!("  {names:<46} {counts}"), width, theme), style));
     }
     content.middle = Middle::Lines(lines);
+    if let Some(name) = model.would_not_publish() {
+        let sentence = format!("The run that goes on, {name}, will then not publish.");
+        content.below.extend(wrapped(&sentence, width, theme.warning()));
+    }
     content.below.extend(wrapped(hold_sentence(model, question), width, Style::new()));
     let note = "All of them switch in one transaction, or none; r again undoes it.";
     content.below.extend(wrapped(note, width, theme.dim()));

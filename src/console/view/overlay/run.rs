@@ -10,7 +10,7 @@ use crate::{
     console::{
         action::can_go_back_to,
         cell,
-        model::{Model, OwnRun, is_publishable},
+        model::{Model, is_publishable},
         view::{fit, runs::outcome_style},
     },
     report::{RunOutcome, RunReport, RunSummary, StepOutcome},
@@ -22,10 +22,10 @@ pub(super) fn content(model: &Model, report: &RunReport, width: usize) -> Conten
     let mut content = Content::list(format!("Run {}", report.run.id), lines(model, report, width));
     let run = &report.run;
     let mut hints = Vec::new();
-    if model.own_run == OwnRun::None && is_publishable(run.outcome, run.replay) {
+    if model.in_the_way().is_none() && is_publishable(run.outcome, run.replay) {
         hints.push(("p", "publish"));
     }
-    if model.own_run == OwnRun::None && can_go_back_to(run) {
+    if model.in_the_way().is_none() && can_go_back_to(run) {
         hints.push(("b", "go back to it"));
     }
     hints.extend([("d", "diff to live"), ("Esc", "close")]);
