@@ -157,7 +157,9 @@ impl Executor {
         self.spawn_whole(async move {
             let answer = match run.await {
                 Ok(result) => said(result),
-                Err(panic) => Err(format!("the run ended with a defect in greenroom: {panic}; nothing was switched")),
+                Err(panic) => {
+                    Err(format!("the run ended with a defect in greenroom: {panic}; the table shows what is live"))
+                }
             };
             // All events of the run are told before its end is.
             let _ = forwarding.await;

@@ -86,7 +86,7 @@ pub enum GreenError {
     },
     /// No space is left.
     #[error(
-        "the disk is full while {doing}; nothing was switched. Free some space (`greenroom cleanup` may help) and try again"
+        "the disk is full while {doing}, which was taken back. Free some space (`greenroom cleanup` may help) and try again"
     )]
     Full {
         /// What was tried.
@@ -124,7 +124,7 @@ pub enum GreenError {
     },
     /// The disk failed to read or write.
     #[error(
-        "the disk failed while {doing} ({source}); nothing was switched. Look at the system's log (`dmesg`), free space and limits (`ulimit -f`), then try again"
+        "the disk failed while {doing} ({source}), which was taken back. Look at the system's log (`dmesg`), free space and limits (`ulimit -f`), then try again"
     )]
     Disk {
         /// What was tried.
@@ -263,7 +263,7 @@ pub enum GreenError {
         message: String,
     },
     /// The writing thread is gone, which follows another error.
-    #[error("the database writer ended unexpectedly; nothing was switched")]
+    #[error("the database writer ended unexpectedly; `greenroom status` shows what is live")]
     WriterGone,
 }
 
