@@ -149,12 +149,17 @@ pub enum GreenError {
         owner: Option<Box<OwnerReport>>,
     },
     /// The process that has the lock is not ours to end.
-    #[error("{owner} cannot be ended from here: {why}; end it where it runs. It may not publish any more")]
+    #[error(
+        "{owner} cannot be ended from here: {why}; end it where it runs. It {}",
+        if *.asked { "was asked to end and cannot publish" } else { "could not be asked to end and may still publish" }
+    )]
     CannotEnd {
         /// Who has it.
         owner: String,
         /// Why not.
         why: String,
+        /// Whether the wish that it ends is written down.
+        asked: bool,
     },
     /// What was live changed since the run began or the question was asked.
     #[error(

@@ -201,12 +201,17 @@ pub(super) fn cancel_answered(model: &mut Model, run: RunId, answer: Answer<Box<
         } else {
             format!("`greenroom cancel --force` on {} ends it", owner.operator.host)
         };
-        model.say(Tone::Bad, format!("{owner} was asked to end and does not answer; it cannot publish. {rest}"));
+        let is_published = report.run.is_some_and(|run| run.outcome == Some(RunOutcome::Published));
+        let state = if is_published { "was published before" } else { "it cannot publish" };
+        model.say(Tone::Bad, format!("{owner} was asked to end and does not answer; {state}. {rest}"));
         return Vec::new();
     }
     if let Some(ended) = report.run {
         let name = name_of(ended.id, &ended.operator);
-        if report.forced {
+        let is_published = ended.outcome == Some(RunOutcome::Published);
+        if report.forced && is_published {
+            model.say(Tone::Bad, format!("{name} was published before its process was ended; r takes that back"));
+        } else if report.forced {
             let text = format!("{name}: its process was ended by force; nothing of it was switched");
             model.say(Tone::Good, text);
         } else if still_going && ended.outcome.is_some() {
