@@ -26,7 +26,8 @@ pub enum ExitStatus {
     Locked,
     /// 5: the answer to a needed confirmation was no, or nobody could be asked.
     NotConfirmed,
-    /// 128 and the signal's number: a signal ended the run, and nothing was switched.
+    /// 128 and the signal's number: a signal ended the run before its publish, or the console, whose run goes on or is
+    /// cancelled as it was told to.
     Signalled(Signal),
 }
 

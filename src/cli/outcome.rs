@@ -196,7 +196,7 @@ fn left_behind(report: &SyncReport) -> String {
         outcome == Some(StepOutcome::Failed) || outcome == Some(StepOutcome::Skipped)
     });
     let behind: Vec<_> = behind.map(|step| step.entity).collect();
-    if behind.is_empty() { format!("; left behind: {error}") } else { format!("; left behind: {}", names(&behind)) }
+    if behind.is_empty() { format!("; {error}") } else { format!("; left behind: {}", names(&behind)) }
 }
 
 /// How a run ended and after what time.

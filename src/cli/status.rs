@@ -106,7 +106,7 @@ fn size(report: &StatusReport) -> String {
     let kept = match (readers.is_empty(), owner) {
         (false, _) => format!(", kept by {}", readers.join(", ")),
         (true, None) if *wal_bytes >= DatabaseStatus::LARGE_LOG => {
-            ", a reader that cannot be named keeps an old state open".to_owned()
+            ", as a reader that cannot be named keeps or kept an old state open".to_owned()
         }
         (true, _) => String::new(),
     };
@@ -305,7 +305,8 @@ last run     run 7 failed after 812 ms, 5 min ago, 2023-11-14 22:13:20Z: boards:
         let node = WalReader { pid: 4711, name: Some("node".into()) };
         assert!(with(812_000_000, vec![node]).ends_with("write-ahead log 812.0 MB, kept by node (pid 4711)"));
         assert!(
-            with(812_000_000, Vec::new()).ends_with("812.0 MB, a reader that cannot be named keeps an old state open")
+            with(812_000_000, Vec::new())
+                .ends_with("812.0 MB, as a reader that cannot be named keeps or kept an old state open")
         );
         assert!(with(4_000, Vec::new()).ends_with("write-ahead log 4.0 kB"));
     }

@@ -76,7 +76,7 @@ impl Executor {
             Effect::Watch => drop(tokio::spawn(others::watch(operations, self.messages.clone()))),
             Effect::CatchUp => self.spawn(async move { Message::Untold(others::catch_up(&operations).await) }),
             Effect::Recover => drop(tokio::spawn(async move { others::recover(&operations).await })),
-            Effect::CancelOther { run, force } => self.spawn(async move {
+            Effect::CancelOther { run, force } => self.spawn_whole(async move {
                 Message::CancelAnswered(run, said(operations.cancel_run(run, force).await.map(Box::new)))
             }),
             Effect::PlanPublish(run) => self
@@ -157,7 +157,9 @@ impl Executor {
         self.spawn_whole(async move {
             let answer = match run.await {
                 Ok(result) => said(result),
-                Err(panic) => Err(format!("the run ended with a defect in greenroom: {panic}; nothing was switched")),
+                Err(panic) => {
+                    Err(format!("the run ended with a defect in greenroom: {panic}; the table shows what is live"))
+                }
             };
             // All events of the run are told before its end is.
             let _ = forwarding.await;

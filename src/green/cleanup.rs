@@ -79,6 +79,11 @@ pub(super) fn leave_log_alone(connection: &Connection) -> Result<(), GreenError>
     connection.pragma_update(None, "wal_autocheckpoint", 0).doing("setting up the database connection")
 }
 
+/// Lets commits write the log back again, as `SQLite` does by default.
+pub(super) fn mind_log_again(connection: &Connection) -> Result<(), GreenError> {
+    connection.pragma_update(None, "wal_autocheckpoint", 1000).doing("setting up the database connection")
+}
+
 fn truncate(connection: &Connection) -> Result<bool, GreenError> {
     connection
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
@@ -99,13 +104,24 @@ fn vacuum_step(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Gives the free pages back to the disk, in a file that was made by another program by writing all of it anew.
+fn give_space_back(connection: &Connection) -> Result<(), GreenError> {
+    if !give_pages_back(connection)? {
+        connection.execute_batch("VACUUM").doing("giving space back")?;
+    }
+    Ok(())
+}
+
 /// Gives the free pages back to the disk, step by step.
-pub(super) fn give_space_back(connection: &Connection) -> Result<(), GreenError> {
+///
+/// # Returns
+/// Whether the file is made so that this can be done.
+pub(super) fn give_pages_back(connection: &Connection) -> Result<bool, GreenError> {
     let doing = "giving space back";
     let free = || connection.query_row("PRAGMA freelist_count", [], |row| row.get::<_, u64>(0)).doing(doing);
     let incremental: i64 = connection.query_row("PRAGMA auto_vacuum", [], |row| row.get(0)).doing(doing)?;
     if incremental != 2 {
-        return connection.execute_batch("VACUUM").doing(doing);
+        return Ok(false);
     }
     let mut left = free()?;
     while left > 0 {
@@ -116,7 +132,7 @@ pub(super) fn give_space_back(connection: &Connection) -> Result<(), GreenError>
         }
         left = now;
     }
-    Ok(())
+    Ok(true)
 }
 
 impl Database {

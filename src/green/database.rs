@@ -115,6 +115,14 @@ impl Database {
         PathBuf::from(name)
     }
 
+    /// Gives a file beside the database the rights that the database has, as `SQLite` does with its own, so that all who may
+    /// write the one may write the other. Only the file's owner can, for whom it is as it should be otherwise.
+    pub(super) fn share(&self, path: &Path) {
+        if let Ok(rights) = std::fs::metadata(&self.path).map(|file| file.permissions()) {
+            let _ = std::fs::set_permissions(path, rights);
+        }
+    }
+
     /// A connection that cannot write.
     pub(super) fn reader(&self) -> Result<Connection, GreenError> {
         self.connect(OpenFlags::SQLITE_OPEN_READ_ONLY)

@@ -86,7 +86,7 @@ pub enum GreenError {
     },
     /// No space is left.
     #[error(
-        "the disk is full while {doing}; nothing was switched. Free some space (`greenroom cleanup` may help) and try again"
+        "the disk is full while {doing}, which was taken back. Free some space (`greenroom cleanup` may help) and try again"
     )]
     Full {
         /// What was tried.
@@ -124,7 +124,7 @@ pub enum GreenError {
     },
     /// The disk failed to read or write.
     #[error(
-        "the disk failed while {doing} ({source}); nothing was switched. Look at the system's log (`dmesg`), free space and limits (`ulimit -f`), then try again"
+        "the disk failed while {doing} ({source}), which was taken back. Look at the system's log (`dmesg`), free space and limits (`ulimit -f`), then try again"
     )]
     Disk {
         /// What was tried.
@@ -149,12 +149,17 @@ pub enum GreenError {
         owner: Option<Box<OwnerReport>>,
     },
     /// The process that has the lock is not ours to end.
-    #[error("{owner} cannot be ended from here: {why}; end it where it runs. It may not publish any more")]
+    #[error(
+        "{owner} cannot be ended from here: {why}; end it where it runs. It {}",
+        if *.asked { "was asked to end and cannot publish" } else { "could not be asked to end and may still publish" }
+    )]
     CannotEnd {
         /// Who has it.
         owner: String,
         /// Why not.
         why: String,
+        /// Whether the wish that it ends is written down.
+        asked: bool,
     },
     /// What was live changed since the run began or the question was asked.
     #[error(
@@ -263,7 +268,7 @@ pub enum GreenError {
         message: String,
     },
     /// The writing thread is gone, which follows another error.
-    #[error("the database writer ended unexpectedly; nothing was switched")]
+    #[error("the database writer ended unexpectedly; `greenroom status` shows what is live")]
     WriterGone,
 }
 

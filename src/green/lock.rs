@@ -70,6 +70,17 @@ pub enum Holder {
     Known(Owner),
 }
 
+impl Holder {
+    /// The owner, when it says who it is.
+    #[must_use]
+    pub fn known(self) -> Option<Owner> {
+        match self {
+            Self::Known(owner) => Some(owner),
+            Self::Nobody | Self::Unknown => None,
+        }
+    }
+}
+
 /// The right to run. The system takes it back when the process ends, however it ends.
 #[derive(Debug)]
 pub struct RunLock {
@@ -90,6 +101,9 @@ impl RunLock {
         for _ in 0..TRIES {
             match file.try_lock() {
                 Ok(()) => {
+                    // What stands there is of an earlier owner, who may well be alive.
+                    file.set_len(0).map_err(side_file)?;
+                    database.share(&path);
                     let shortened = |name: &str| name.chars().take(NAME).collect();
                     let Operator { user, host, pid } = operator;
                     let operator = Operator { user: shortened(user), host: shortened(host), pid: *pid };
@@ -137,6 +151,12 @@ impl RunLock {
         owner.beat += 1;
         // The lock holds without words, too; on a full disk there may be no room for them.
         drop(write(&self.file, &owner));
+    }
+}
+
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        drop(self.file.set_len(0));
     }
 }
 
@@ -213,10 +233,28 @@ mod tests {
         lock.beat();
         assert_eq!(beat(holder(&database)), before + 1);
         assert!(is_alive(&database, 7) && !is_alive(&database, 6));
+        let file = database.beside("-run.lock");
+        assert!(std::fs::metadata(&file).unwrap().len() > 0);
         drop(lock);
+        assert_eq!(std::fs::metadata(&file).unwrap().len(), 0, "who comes next is not taken for us");
         assert_eq!(holder(&database), Holder::Nobody);
         assert!(!is_alive(&database, 7));
         drop(acquire().unwrap());
+    }
+
+    #[test]
+    fn who_may_write_the_database_may_take_its_lock() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::create_or_open(folder.path().join("green.db")).unwrap();
+        std::fs::set_permissions(database.path(), PermissionsExt::from_mode(0o664)).unwrap();
+        let operator = Operator { user: "ana".to_owned(), host: "box".to_owned(), pid: 1 };
+        drop(RunLock::acquire(&database, Work::Run, &operator, Timestamp::UNIX_EPOCH).unwrap());
+        super::super::reserve::make(&database).unwrap();
+        for suffix in ["-run.lock", "-reserve"] {
+            let rights = std::fs::metadata(database.beside(suffix)).unwrap().permissions();
+            assert_eq!(rights.mode() & 0o777, 0o664, "{suffix}");
+        }
     }
 
     #[test]

@@ -52,9 +52,9 @@ pub enum HoldRule {
     Obey,
     /// This one, which the operator was shown, is released with the publish; any other stops it.
     Release(Box<HoldReport>),
-    /// The publish goes through and sets the hold with this reason, unless one is in force.
+    /// The publish goes through a hold that was there when its run began, and sets one with this reason if there was none.
     Set(String),
-    /// The publish goes through and leaves the hold as it is.
+    /// The publish goes through a hold that was there when its run began, and leaves it as it is.
     Ignore,
 }
 
@@ -90,6 +90,7 @@ pub(super) fn publish(
     connection: &mut Connection,
     run: RunId,
     order: &PublishOrder,
+    hold_at_begin: Option<&HoldReport>,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Publication, GreenError> {
     let doing = "publishing";
@@ -100,7 +101,7 @@ pub(super) fn publish(
     if cancelled() {
         return Err(GreenError::Cancelled { by: None });
     }
-    check_may_publish(&transaction, run, &order.hold)?;
+    check_may_publish(&transaction, run, &order.hold, hold_at_begin)?;
     fail::reach(&transaction, Failpoint::PublishChecked)?;
     // The process may be gone the moment after: what the steps became is part of the publish.
     journal::write_steps(&transaction, run, &order.steps)?;
@@ -193,13 +194,14 @@ pub(super) fn recorded(connection: &Connection, run: RunId) -> Result<Option<Pub
 }
 
 impl HoldRule {
-    /// The hold that stops a publish by this rule, given the one in force.
+    /// The hold that stops a publish by this rule, given the one in force and the one that was when the run began.
     #[must_use]
-    pub fn stopped_by(&self, in_force: Option<HoldReport>) -> Option<HoldReport> {
+    pub fn stopped_by(&self, in_force: Option<HoldReport>, at_begin: Option<&HoldReport>) -> Option<HoldReport> {
         match self {
             Self::Obey => in_force,
             Self::Release(shown) => in_force.filter(|hold| *hold != **shown),
-            Self::Set(_) | Self::Ignore => None,
+            // Who set one since then means this run, too.
+            Self::Set(_) | Self::Ignore => in_force.filter(|hold| Some(hold) != at_begin),
         }
     }
 }
@@ -209,12 +211,13 @@ pub(super) fn settle_hold(
     connection: &mut Connection,
     run: RunId,
     rule: &HoldRule,
+    hold_at_begin: Option<&HoldReport>,
     operator: &Operator,
     at: Timestamp,
 ) -> Result<(), GreenError> {
     let doing = "settling the hold";
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
-    check_may_publish(&transaction, run, rule)?;
+    check_may_publish(&transaction, run, rule, hold_at_begin)?;
     match rule {
         HoldRule::Release(_) => drop(hold::release(&transaction, operator, at)?),
         HoldRule::Set(reason) => drop(hold::set(&transaction, reason, None, operator, at)?),
@@ -223,7 +226,12 @@ pub(super) fn settle_hold(
     transaction.commit().doing(doing)
 }
 
-fn check_may_publish(connection: &Connection, run: RunId, rule: &HoldRule) -> Result<(), GreenError> {
+fn check_may_publish(
+    connection: &Connection,
+    run: RunId,
+    rule: &HoldRule,
+    hold_at_begin: Option<&HoldReport>,
+) -> Result<(), GreenError> {
     let found: Option<(Option<String>, Option<PublicationId>, Option<Operator>)> = connection
         .query_row("SELECT * FROM sync_runs WHERE id = ?1", [run], |row| {
             Ok((row.get("outcome")?, row.get("base_publication")?, sql::prefixed_operator(row, "cancel")?))
@@ -235,7 +243,7 @@ fn check_may_publish(connection: &Connection, run: RunId, rule: &HoldRule) -> Re
         return Err(GreenError::Cancelled { by: cancelled_by });
     }
     // Before the check for newer publications: after a rollback both are so, and the hold is what it says.
-    if let Some(hold) = rule.stopped_by(hold::in_force(connection)?) {
+    if let Some(hold) = rule.stopped_by(hold::in_force(connection)?, hold_at_begin) {
         return Err(GreenError::Held { hold: Box::new(hold) });
     }
     check_newest(connection, expected)

@@ -1,13 +1,13 @@
 //! What is done about runs whose process died or does not answer, and what the next start has to tell.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{
     database::Database,
     error::{Doing, GreenError},
     fail, journal,
-    lock::{self, Holder, RunLock},
+    lock::{self, Holder, Owner, RunLock},
     reserve, schema,
     session::{clear_away, clear_away_when_full},
     sql::Millis,
@@ -103,36 +103,27 @@ impl Database {
         reserve::with_room(self, ask)
     }
 
-    /// Ends the process that has the run lock, at once, unless it is not the one of `beat` any more.
+    /// Ends the process `silent`, at once, if it has the run lock still and has not shown itself since. `asked` says whether
+    /// the wish that its run ends is written down.
     ///
     /// # Errors
     /// [`GreenError::CannotEnd`] when that is not for this process to do.
-    pub fn end_owner(&self, beat: u64, operator: &Operator) -> Result<(), GreenError> {
-        let cannot = |owner: String, why: String| GreenError::CannotEnd { owner, why };
+    pub fn end_owner(&self, silent: &Owner, operator: &Operator, asked: bool) -> Result<(), GreenError> {
+        let cannot = |why: String| GreenError::CannotEnd { owner: silent.report(None).to_string(), why, asked };
+        if silent.operator.host != operator.host {
+            return Err(cannot(format!("its host is {}, this one is {}", silent.operator.host, operator.host)));
+        }
+        let Some(began) = silent.process_began else {
+            return Err(cannot("it does not say when its process began".to_owned()));
+        };
         match lock::holder(self) {
-            Holder::Nobody => Ok(()),
-            Holder::Unknown => {
-                Err(cannot("the owner of the run lock".to_owned(), "it does not say who it is".to_owned()))
-            }
-            Holder::Known(owner) => {
-                let named = owner.report(None).to_string();
-                if owner.beat != beat {
-                    return Err(cannot(named, "it answers".to_owned()));
-                }
-                if owner.operator.host != operator.host {
-                    return Err(cannot(
-                        named,
-                        format!("its host is {}, this one is {}", owner.operator.host, operator.host),
-                    ));
-                }
-                let Some(began) = owner.process_began else {
-                    return Err(cannot(named, "it does not say when its process began".to_owned()));
-                };
-                match process::kill(owner.operator.pid, began) {
-                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(cannot(named, error.to_string())),
-                    _ => Ok(()),
-                }
-            }
+            Holder::Nobody => return Ok(()),
+            Holder::Known(owner) if owner == *silent => {}
+            Holder::Known(_) | Holder::Unknown => return Err(cannot("it answers, or another has the lock".to_owned())),
+        }
+        match process::kill(silent.operator.pid, began) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(cannot(error.to_string())),
+            _ => Ok(()),
         }
     }
 
@@ -143,13 +134,14 @@ impl Database {
     /// When the database cannot be read or written.
     pub fn take_untold(&self) -> Result<Vec<RunSummary>, GreenError> {
         let doing = "reading what happened";
-        let untold = journal::untold(&self.reader()?)?;
-        if !untold.is_empty() {
-            let connection = self.writer()?;
-            for run in &untold {
-                connection.execute("UPDATE sync_runs SET untold = 0 WHERE id = ?1", [run.id]).doing(doing)?;
-            }
+        if journal::untold(&self.reader()?)?.is_empty() {
+            return Ok(Vec::new());
         }
+        let mut connection = self.writer()?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
+        let untold = journal::untold(&transaction)?;
+        transaction.execute("UPDATE sync_runs SET untold = 0 WHERE untold AND outcome IS NOT NULL", []).doing(doing)?;
+        transaction.commit().doing(doing)?;
         Ok(untold)
     }
 

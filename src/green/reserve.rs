@@ -26,7 +26,7 @@ const MOST: u64 = 32 * 1024 * 1024;
 /// Bytes written at once.
 const CHUNK: usize = 64 * 1024;
 
-/// Sets the space aside, as far as it is not yet; to be called by the owner of the run lock only.
+/// Sets the space aside, as far as it is not yet.
 ///
 /// # Errors
 /// [`GreenError::Full`] when there is none, [`GreenError::SideFile`] when the file cannot be written.
@@ -38,7 +38,7 @@ pub(super) fn make(database: &Database) -> Result<(), GreenError> {
     if size(&path) >= wanted - wanted / 4 {
         return Ok(());
     }
-    fill(&path, wanted).map_err(|source| {
+    fill(&path, wanted).inspect(|()| database.share(&path)).map_err(|source| {
         release(database);
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

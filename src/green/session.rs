@@ -66,6 +66,7 @@ pub struct Session {
     writer: Writer,
     run: RunId,
     base: Option<PublicationId>,
+    hold_at_begin: Option<HoldReport>,
     lock: Arc<RunLock>,
 }
 
@@ -96,15 +97,16 @@ impl Session {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
             status::mend(&transaction, start.at)?;
             let live = status::live_with_rows(&transaction)?;
+            let hold = hold::in_force(&transaction)?;
             let (run, base) = journal::begin(&transaction, &start)?;
             fail::reach(&transaction, Failpoint::BeginRecorded)?;
             transaction.commit().doing(doing)?;
             owner.name_run(run);
             fail::reach(connection, Failpoint::BeginCommitted)?;
-            Ok((run, base, Begun { live, dead }))
+            Ok((run, base, hold, Begun { live, dead }))
         });
-        let (run, base, begun) = lock.beating_while(begun).await?;
-        Ok((Self { database: database.clone(), writer, run, base, lock }, begun))
+        let (run, base, hold_at_begin, begun) = lock.beating_while(begun).await?;
+        Ok((Self { database: database.clone(), writer, run, base, hold_at_begin, lock }, begun))
     }
 
     /// The run's number.
@@ -218,9 +220,11 @@ impl Session {
     /// # Errors
     /// As [`Session::publish`].
     pub async fn settle_hold(&self, rule: HoldRule, operator: Operator, at: Timestamp) -> Result<(), GreenError> {
-        let run = self.run;
+        let (run, before) = (self.run, self.hold_at_begin.clone());
         let settle = move |connection: &mut Connection| {
-            durable(connection, |connection| publish::settle_hold(connection, run, &rule, &operator, at))
+            durable(connection, |connection| {
+                publish::settle_hold(connection, run, &rule, before.as_ref(), &operator, at)
+            })
         };
         self.writer.call(settle).await
     }
@@ -318,6 +322,12 @@ impl Session {
         reading.await.unwrap_or(Err(GreenError::WriterGone))
     }
 
+    /// The hold in force when the run began.
+    #[must_use]
+    pub fn hold_at_begin(&self) -> Option<&HoldReport> {
+        self.hold_at_begin.as_ref()
+    }
+
     /// The hold in force.
     ///
     /// # Errors
@@ -337,10 +347,10 @@ impl Session {
         order: PublishOrder,
         cancelled: impl Fn() -> bool + Send + 'static,
     ) -> Result<Publication, GreenError> {
-        let run = self.run;
+        let (run, before) = (self.run, self.hold_at_begin.clone());
         self.writer
             .call(move |connection| {
-                durable(connection, |connection| publish::publish(connection, run, &order, &cancelled))
+                durable(connection, |connection| publish::publish(connection, run, &order, before.as_ref(), &cancelled))
             })
             .await
     }
@@ -416,10 +426,14 @@ fn clear_away_and_prune(connection: &mut Connection, retention: Retention) -> Re
 pub(super) fn clear_away_when_full(database: &Database, connection: &mut Connection) -> Result<(), GreenError> {
     reserve::release(database);
     cleanup::leave_log_alone(connection)?;
-    clear_away(connection)?;
-    // A smaller file takes the log in; that again makes room for all the rest.
-    cleanup::give_space_back(connection)?;
-    cleanup::checkpoint(connection).map(drop)
+    let cleared = clear_away(connection);
+    if cleared.is_ok() {
+        // A smaller file takes the log in; that again makes room for all the rest.
+        let _ = cleanup::give_pages_back(connection).inspect_err(|error| tracing::warn!("{error}"));
+    }
+    let written = cleanup::checkpoint(connection).map(drop);
+    cleanup::mind_log_again(connection)?;
+    cleared.and(written)
 }
 
 /// Removes the tables and bodies that a run left; to be called by the owner of the run lock only.

@@ -53,6 +53,11 @@ impl Watch {
         Ok(std::mem::replace(&mut self.version, version) != version)
     }
 
+    /// Lets the next [`Watch::has_changed`] say so, as what changed could not be read.
+    pub fn look_again(&mut self) {
+        self.version = None;
+    }
+
     /// The numbers as they are now, all of one moment.
     ///
     /// # Errors

@@ -76,12 +76,9 @@ impl Writer {
         work: impl FnOnce(&mut Connection) -> Result<T, GreenError> + Send + 'static,
     ) -> Result<T, GreenError> {
         let interruptible = self.interruptible.clone();
-        let set = move |now: bool| *interruptible.lock().unwrap_or_else(PoisonError::into_inner) = now;
         self.call(move |connection| {
-            set(true);
-            let result = work(connection);
-            set(false);
-            result
+            let _interruptible = Interruptible::now(interruptible);
+            work(connection)
         })
         .await
     }
@@ -93,6 +90,22 @@ impl Writer {
         if *interruptible {
             self.interrupt.interrupt();
         }
+    }
+}
+
+/// The job at work may be broken off as long as this lives, however the job ends.
+struct Interruptible(Arc<Mutex<bool>>);
+
+impl Interruptible {
+    fn now(flag: Arc<Mutex<bool>>) -> Self {
+        *flag.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        Self(flag)
+    }
+}
+
+impl Drop for Interruptible {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = false;
     }
 }
 

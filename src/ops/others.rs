@@ -20,20 +20,26 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How long a process that was ended may take to be gone; one that hangs in the kernel never is.
 const DEATH: Duration = Duration::from_secs(10);
 
-/// The last beat of an owner, and since when it is known.
+/// Looks without a beat before an owner counts as silent, beside the time: who looks may have been stopped as well.
+const SILENT_LOOKS: u32 = 20;
+
+/// What was last heard of the lock's holder, and since when; `None` for one whose words cannot be read.
 struct Pulse {
-    beat: u64,
+    owner: Option<Owner>,
     since: Instant,
+    looks: u32,
 }
 
 impl Pulse {
-    fn of(owner: &Owner) -> Self {
-        Self { beat: owner.beat, since: Instant::now() }
+    fn of(owner: Option<Owner>) -> Self {
+        Self { owner, since: Instant::now(), looks: 0 }
     }
 
-    /// Whether `owner` has shown itself since the last call.
-    fn moved(&mut self, owner: &Owner) -> bool {
-        let moved = owner.beat != self.beat;
+    /// Whether the holder has shown itself since the last call, or is another one by now.
+    fn moved(&mut self, owner: Option<Owner>) -> bool {
+        self.looks += 1;
+        // All its words: another process may have come to the same beat.
+        let moved = owner != self.owner;
         if moved {
             *self = Self::of(owner);
         }
@@ -41,20 +47,25 @@ impl Pulse {
     }
 
     fn is_silent(&self) -> bool {
-        self.since.elapsed() >= SILENCE
+        self.since.elapsed() >= SILENCE && self.looks >= SILENT_LOOKS
     }
+}
+
+fn cannot_end(owner: Option<&Owner>, why: &str, asked: bool) -> GreenError {
+    let owner = owner.map_or_else(|| "the owner of the run lock".to_owned(), |owner| owner.report(None).to_string());
+    GreenError::CannotEnd { owner, why: why.to_owned(), asked }
 }
 
 impl Operations {
     /// Who has the right to run now, and whether it answers. Takes as long as that takes to be seen: mostly less than half
     /// a second, three when it does not.
     pub async fn owner(&self) -> Option<OwnerReport> {
-        let Holder::Known(first) = self.holder() else { return None };
-        let mut pulse = Pulse::of(&first);
+        let mut pulse = Pulse::of(self.holder().known());
         loop {
             match self.holder() {
                 Holder::Nobody => return None,
-                Holder::Known(owner) if pulse.moved(&owner) => return Some(owner.report(Some(true))),
+                Holder::Unknown if !pulse.moved(None) && pulse.is_silent() => return None,
+                Holder::Known(owner) if pulse.moved(Some(owner.clone())) => return Some(owner.report(Some(true))),
                 Holder::Known(owner) if pulse.is_silent() => return Some(owner.report(Some(false))),
                 Holder::Known(_) | Holder::Unknown => tokio::time::sleep(LOOK).await,
             }
@@ -123,54 +134,50 @@ impl Operations {
     }
 
     async fn end_run(&self, only: Option<RunId>, force: bool) -> Result<CancelReport, OperationError> {
-        let mut known = match self.holder() {
-            Holder::Known(owner) => Some((Pulse::of(&owner), owner)),
-            Holder::Unknown => None,
-            Holder::Nobody => {
-                let dead = self.recover().await?;
-                return self.cancelled(only.or_else(|| dead.into_iter().max()), false).await;
-            }
-        };
+        let first = self.holder();
+        if first == Holder::Nobody {
+            let dead = self.recover().await?;
+            return self.cancelled(only.or_else(|| dead.into_iter().max()), false).await;
+        }
+        let mut pulse = Pulse::of(first.known());
         let is_another = |owner: &Owner| only.is_some() && owner.run.is_some() && owner.run != only;
-        if known.as_ref().is_some_and(|(_, owner)| is_another(owner)) {
+        if pulse.owner.as_ref().is_some_and(is_another) {
             return self.cancelled(only, false).await;
         }
-        if let Some((_, owner)) = &known
-            && owner.work != Work::Run
-            && !force
-        {
+        if let Some(owner) = pulse.owner.as_ref().filter(|owner| owner.work != Work::Run && !force) {
             return Err(self.with_owner(GreenError::Locked { owner: Some(Box::new(owner.report(None))) }).await.into());
         }
-        let asked = self.ask_to_end(only, force).await?;
-        let mut run = only.or(asked).or_else(|| known.as_ref()?.1.run);
+        let mut asked = self.ask_to_end(only, force).await?;
+        let mut run = only.or(asked).or_else(|| pulse.owner.as_ref()?.run);
         loop {
-            match self.holder() {
+            let owner = match self.holder() {
                 Holder::Nobody => break,
                 // It is over, and somebody else began.
                 Holder::Known(owner) if run.is_some() && owner.run.is_some() && owner.run != run => break,
-                Holder::Unknown => {}
-                Holder::Known(owner) => {
-                    if run.is_none() && owner.run.is_some() {
-                        // It had the lock and had not been written down yet.
-                        run = self.ask_to_end(only, force).await?.or(owner.run);
+                holder => holder.known(),
+            };
+            if pulse.moved(owner) {
+                match &pulse.owner {
+                    // A cleanup that answers ends by itself.
+                    Some(owner) if owner.work != Work::Run => {
+                        return Err(GreenError::Locked { owner: Some(Box::new(owner.report(Some(true)))) }.into());
                     }
-                    let (pulse, latest) = known.get_or_insert_with(|| (Pulse::of(&owner), owner.clone()));
-                    *latest = owner;
-                    if pulse.moved(latest) {
-                        // A cleanup that answers ends by itself.
-                        if latest.work != Work::Run {
-                            return Err(GreenError::Locked { owner: Some(Box::new(latest.report(Some(true)))) }.into());
-                        }
-                    } else if pulse.is_silent() {
-                        if force {
-                            self.end_owner(pulse.beat).await?;
-                            self.recover().await?;
-                            return self.cancelled(run, true).await;
-                        }
-                        let silent = Some(latest.report(Some(false)));
-                        return Ok(CancelReport { silent, ..self.cancelled(run, false).await? });
+                    // It had the lock and had not been written down yet, or was in the middle of a transaction.
+                    Some(owner) if asked.is_none() => {
+                        run = run.or(owner.run);
+                        asked = self.ask_to_end(only, force).await?;
                     }
+                    _ => {}
                 }
+            } else if pulse.is_silent() {
+                if force {
+                    self.end_owner(pulse.owner.as_ref(), asked.is_some()).await?;
+                    self.recover().await?;
+                    return self.cancelled(run, true).await;
+                }
+                let silent = pulse.owner.as_ref().map(|owner| owner.report(Some(false)));
+                let silent = silent.ok_or_else(|| cannot_end(None, "it does not say who it is", asked.is_some()))?;
+                return Ok(CancelReport { silent: Some(silent), ..self.cancelled(run, false).await? });
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -183,7 +190,7 @@ impl Operations {
     async fn ask_to_end(&self, only: Option<RunId>, force: bool) -> Result<Option<RunId>, OperationError> {
         let (operator, now) = (self.operator.clone(), self.clock.now());
         match self.blocking(move |database| database.ask_to_end(only, &operator, now)).await {
-            // Who stopped in the middle of a transaction is ended without being asked.
+            // Who stopped in the middle of a transaction is ended without being asked; who goes on is asked again.
             Err(OperationError::Green(GreenError::Busy { .. } | GreenError::BusyOwner { .. })) if force => Ok(None),
             asked => asked,
         }
@@ -197,18 +204,24 @@ impl Operations {
         Ok(CancelReport { run, forced, silent: None })
     }
 
-    /// Ends the process that has the lock and waits until it is gone.
-    async fn end_owner(&self, beat: u64) -> Result<(), OperationError> {
-        let operator = self.operator.clone();
-        self.blocking(move |database| database.end_owner(beat, &operator)).await?;
-        if self.wait_for_turn(Some(DEATH), &CancellationToken::new()).await {
-            tracing::warn!("the process that had the run lock and did not answer is ended");
-            return Ok(());
+    /// Ends the process `silent`, if it has the lock still and has not shown itself since, and waits until it is gone.
+    async fn end_owner(&self, silent: Option<&Owner>, asked: bool) -> Result<(), OperationError> {
+        let Some(silent) = silent.cloned() else {
+            return Err(cannot_end(None, "it does not say who it is", asked).into());
+        };
+        let (operator, owner) = (self.operator.clone(), silent.clone());
+        self.blocking(move |database| database.end_owner(&owner, &operator, asked)).await?;
+        let begun = Instant::now();
+        // Somebody else may take the lock the moment it is free.
+        while matches!(self.holder(), Holder::Known(owner) if owner == silent) {
+            if begun.elapsed() >= DEATH {
+                let why = "it hangs in the system, most likely on its disk";
+                return Err(cannot_end(Some(&silent), why, asked).into());
+            }
+            tokio::time::sleep(LOOK).await;
         }
-        let owner =
-            self.owner().await.map_or_else(|| "the owner of the run lock".to_owned(), |owner| owner.to_string());
-        let why = "it hangs in the system, most likely on its disk".to_owned();
-        Err(GreenError::CannotEnd { owner, why }.into())
+        tracing::warn!("the process that had the run lock and did not answer is ended");
+        Ok(())
     }
 
     /// Marks runs whose process died as interrupted and clears away what they left.
@@ -241,5 +254,28 @@ impl Operations {
 
     fn holder(&self) -> Holder {
         holder(&self.database)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Operator;
+
+    #[test]
+    fn another_owner_with_the_same_beat_is_not_the_silent_one() {
+        let operator = Operator { user: "ana".to_owned(), host: "box".to_owned(), pid: 7 };
+        let since = jiff::Timestamp::UNIX_EPOCH;
+        let stopped = Owner { work: Work::Run, run: None, operator, process_began: Some(5), since, beat: 1 };
+        let mut pulse = Pulse::of(Some(stopped.clone()));
+        pulse.since -= SILENCE;
+        for _ in 0..SILENT_LOOKS {
+            assert!(!pulse.is_silent(), "who was asleep itself looks again");
+            assert!(!pulse.moved(Some(stopped.clone())));
+        }
+        assert!(pulse.is_silent());
+        assert!(pulse.moved(Some(Owner { process_began: Some(6), ..stopped })));
+        assert!(!pulse.is_silent());
+        assert!(pulse.moved(None), "words that cannot be read are silent only after their time");
     }
 }

@@ -101,7 +101,7 @@ impl Notices {
                 Ok(event) => {
                     let is_change =
                         matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_));
-                    is_change && event.paths.iter().any(|path| is_ours(path))
+                    event.need_rescan() || (is_change && event.paths.iter().any(|path| is_ours(path)))
                 }
                 // Something was missed.
                 Err(_) => true,

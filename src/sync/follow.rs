@@ -79,6 +79,14 @@ impl Follower {
     /// # Errors
     /// When the database cannot be read.
     pub fn look(&mut self) -> Result<Vec<Observed>, GreenError> {
+        let seen = self.look_once();
+        if seen.is_err() {
+            self.watch.look_again();
+        }
+        seen
+    }
+
+    fn look_once(&mut self) -> Result<Vec<Observed>, GreenError> {
         let mut seen = Vec::new();
         if self.watch.has_changed()? {
             let pulse = self.watch.pulse()?;
@@ -189,7 +197,8 @@ fn read_events(watch: &Watch, followed: &mut Followed, seen: &mut Vec<Observed>)
         let Ok(record) = serde_json::from_str::<EventRecord>(&event) else { continue };
         followed.seq = record.seq;
         followed.at = record.at;
-        ended = matches!(record.event, RunEvent::Ended { .. });
+        // Something may still be told after it.
+        ended |= matches!(record.event, RunEvent::Ended { .. });
         seen.push(Observed::Event(record));
     }
     Ok(ended)

@@ -104,6 +104,9 @@ impl Run {
             return match self.settle_hold().await {
                 Ok(()) => (RunOutcome::Unchanged, None),
                 Err(GreenError::Held { hold }) => self.held(*hold),
+                Err(GreenError::Cancelled { by }) => {
+                    (RunOutcome::Cancelled, Some(GreenError::Cancelled { by }.to_string()))
+                }
                 Err(error) => failed(&error),
             };
         }
@@ -171,7 +174,8 @@ impl Run {
             let reasons = stopping.into_iter().chain(left_behind.cloned()).collect::<Vec<_>>();
             return Ok(Err((RunOutcome::Held, Some(reasons.join("; ")))));
         }
-        if let Some(hold) = self.request.hold.stopped_by(self.emitter.session().hold().await?) {
+        let session = self.emitter.session();
+        if let Some(hold) = self.request.hold.stopped_by(session.hold().await?, session.hold_at_begin()) {
             return Ok(Err(self.held(hold)));
         }
         if self.request.dry_run {

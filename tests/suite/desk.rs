@@ -161,6 +161,18 @@ impl Desk {
         self.press(KeyCode::Char(character));
     }
 
+    /// Presses the key of one character again and again until `text` is shown, as other sentences may come in between.
+    pub(crate) async fn key_until(&mut self, character: char, text: &str) {
+        for _ in 0..600 {
+            self.key(character);
+            let waiting = self.shown.wait_for(|shown| shown.text.contains(text));
+            if tokio::time::timeout(Duration::from_millis(100), waiting).await.is_ok() {
+                return;
+            }
+        }
+        panic!("{text} was never shown:\n{}", self.shown.borrow().text);
+    }
+
     pub(crate) fn types(&self, text: &str) {
         text.chars().for_each(|character| self.press(KeyCode::Char(character)));
     }

@@ -5,6 +5,7 @@
 //! counts what it did and fails when that was not enough. CONTRIBUTING.md says how to make them longer.
 
 mod asleep;
+mod disk;
 mod faults;
 mod kills;
 mod kinds;

@@ -81,7 +81,7 @@ async fn a_disk_that_refuses_changes_nothing() {
     let (status, error) = limited(&rig, blocks, &["sync", "--accept", "all"]).await;
     assert_eq!(status, Some(1), "{error}");
     assert!(error.contains("the disk failed while"), "{error}");
-    assert!(error.contains("nothing was switched"), "{error}");
+    assert!(error.contains("which was taken back"), "{error}");
     let after = rig.picture();
     assert_eq!((after.views, after.metadata), (before.views, before.metadata));
     rig.publish_data(&Data::small(4)).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use greenroom::{
     entity::Endpoint,
-    green::{Database, GreenError, RunLock},
+    green::{Database, GreenError, HoldRule, RunLock},
     ops::{OperationError, SyncOptions, Watching},
     report::{Operator, RollbackTarget, RunOutcome, Trigger, Work},
     sync::{Follower, Line, Observed, OnHangup, RunEvent, RunState},
@@ -229,4 +229,40 @@ async fn a_line_that_drops_is_recorded_and_told_at_the_next_start() {
         assert_eq!((untold.len(), untold[0].outcome), (1, Some(expected)));
         assert!(untold[0].operator_gone_at.is_some());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_is_set_during_a_run_stops_it_whatever_it_was_begun_for() {
+    let rig = Rig::new(&Data::small(1)).await;
+    rig.publish().await;
+    rig.operations.hold("from before".to_owned()).await.unwrap();
+    rig.blue.send(&Data::small(2));
+    let ignoring = || SyncOptions { hold: HoldRule::Ignore, ..SyncOptions::full(Trigger::Cli) };
+    assert_eq!(rig.sync_as(ignoring()).await.outcome(), RunOutcome::Published, "it was known when the run began");
+    rig.operations.release(None).await.unwrap();
+    rig.blue.send(&Data::small(3));
+    rig.blue.fault(Endpoint::Boards, When::Always, Fault::Stall(20));
+    let running = rig.start_with(ignoring());
+    rig.blue.until_stalled(Endpoint::Boards).await;
+    operations_of(&rig, ben()).hold("stop".to_owned()).await.unwrap();
+    rig.blue.release();
+    assert_eq!(running.end().await.unwrap().outcome(), RunOutcome::Held);
+    rig.check();
+    rig.assert_views(&Data::small(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_has_one_end_whatever_is_told_after_it() {
+    let rig = Rig::new(&Data::small(1)).await;
+    rig.publish().await;
+    rig.writer()
+        .execute_batch(
+            "INSERT INTO sync_events SELECT 1, max(seq) + 1, max(at), 0, json_object('run', 1, 'seq', max(seq) + 1, 'at', \
+             '2024-01-01T00:00:00Z', 'event', 'operatorGone', 'cancels', json('false')) FROM sync_events WHERE run_id = 1",
+        )
+        .unwrap();
+    let events = greenroom::sync::kept_events(&Database::open(&rig.path).unwrap(), 1).unwrap();
+    assert!(matches!(events.last().unwrap().event, RunEvent::OperatorGone { .. }), "{events:?}");
+    let ends = events.iter().filter(|record| matches!(record.event, RunEvent::Ended { .. }));
+    assert_eq!(ends.count(), 1);
 }

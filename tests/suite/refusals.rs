@@ -7,15 +7,9 @@ use std::{
         process::CommandExt,
     },
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use greenroom::{
-    entity::{Endpoint, Entity},
-    green::{Database, Patience},
-    ops::Operations,
-    report::Operator,
-};
+use greenroom::entity::{Endpoint, Entity};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -234,27 +228,6 @@ async fn a_run_behind_a_lock_file_that_may_not_be_read_is_not_taken_for_dead() {
     assert!(status.stdout.contains("\nrunning      run 3 by ben@box"), "{}", status.stdout);
     let call = as_nobody(&shell, &binary, unreadable, &["cancel"]).await;
     assert_refused(&call, 1, &["green.db-run.lock: Permission denied", "check who owns it"]);
-}
-
-#[tokio::test]
-async fn a_writer_that_does_not_end_is_told() {
-    let shell = published().await;
-    let patience = Patience { operator: Duration::from_millis(50), run: Duration::from_millis(50) };
-    let database = Database::open(&shell.rig.path).unwrap().with_patience(patience);
-    let operator = Operator { user: "ben".to_owned(), host: "box".to_owned(), pid: 12 };
-    let operations = Operations::new(database, None, operator);
-    let writer = shell.rig.writer();
-    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let refused = |error: greenroom::ops::OperationError| {
-        let said = error.to_string();
-        assert!(said.contains("was locked by another program while") && said.contains("find the writer"), "{said}");
-    };
-    refused(operations.hold(String::new()).await.unwrap_err());
-    refused(operations.cleanup().await.unwrap_err());
-    let plan = operations.plan_rollback(greenroom::report::RollbackTarget::Newest).await.unwrap();
-    refused(operations.rollback(plan, crate::support::NO_HOLD).await.unwrap_err());
-    writer.execute_batch("ROLLBACK").unwrap();
-    shell.rig.check();
 }
 
 #[tokio::test]

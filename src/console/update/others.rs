@@ -209,13 +209,17 @@ pub(super) fn cancel_answered(model: &mut Model, run: RunId, answer: Answer<Box<
         } else {
             format!("`greenroom cancel --force` on {} ends it", owner.operator.host)
         };
-        model.say(Tone::Bad, format!("{owner} was asked to end and does not answer; it cannot publish. {rest}"));
+        let is_published = report.run.is_some_and(|run| run.outcome == Some(RunOutcome::Published));
+        let state = if is_published { "was published before" } else { "it cannot publish" };
+        model.say(Tone::Bad, format!("{owner} was asked to end and does not answer; {state}. {rest}"));
         return Vec::new();
     }
     let ended = report.run.filter(|_| goes_on(model, run));
     if let Some((ended, outcome)) = ended.and_then(|ended| ended.outcome.map(|outcome| (ended, outcome))) {
         let name = name_of(ended.id, &ended.operator);
-        let (tone, sentence) = if report.forced {
+        let (tone, sentence) = if report.forced && outcome == RunOutcome::Published {
+            (Tone::Bad, format!("{name} was published before its process was ended; r takes that back"))
+        } else if report.forced {
             (Tone::Good, format!("{name}: its process was ended by force; nothing of it was switched"))
         } else if outcome == RunOutcome::Interrupted {
             (Tone::Bad, sentence::died(&name))

@@ -48,7 +48,12 @@ pub(super) fn content(model: &Model, question: &CancelQuestion, width: usize) ->
         "It is asked to end, which it does at once, and it says who asked."
     };
     content.above.extend(wrapped(what, width, Style::new()));
-    let stays = "The live views and their backups stay as they are: nothing of it was switched.";
+    let is_published = model.going().is_some_and(|state| state.run == *run && state.publication.is_some());
+    let stays = if is_published {
+        "It is published already and only clears away; what is live stays."
+    } else {
+        "The live views and their backups stay as they are: nothing of it was switched."
+    };
     content.below.extend(wrapped(stays, width, theme.dim()));
     content.below.push(answers(theme, if *force { "end its process" } else { "cancel it" }, &[]));
     content
