@@ -206,7 +206,8 @@ pub fn install_panic_hook() {
 
 /// Watches for the terminal's end from a thread that sleeps until then, and cancels `hang_up`.
 ///
-/// Reading the input would not tell: with SIGHUP handled, it spins on a terminal that is gone.
+/// Reading the input would not tell: with SIGHUP handled, crossterm reads a terminal that is gone again and again, and
+/// never returns. So the input is an empty pipe from then on.
 pub fn watch_hang_up(hang_up: CancellationToken) {
     // Without the thread SIGHUP still tells of most lines that drop.
     drop(thread::Builder::new().name("hang-up".to_owned()).spawn(move || {
@@ -221,8 +222,21 @@ pub fn watch_hang_up(hang_up: CancellationToken) {
                 Err(_) => return,
             }
         }
+        if let Err(error) = silence_input() {
+            tracing::warn!("the input of the terminal that is gone cannot be replaced: {error}");
+        }
         hang_up.cancel();
     }));
+}
+
+/// Puts an empty pipe in the place of the input.
+fn silence_input() -> io::Result<()> {
+    let (reader, writer) = io::pipe()?;
+    rustix::io::ioctl_fionbio(&reader, true)?;
+    rustix::stdio::dup2_stdin(&reader)?;
+    // Once the other side is closed it would end, and be read again and again as well.
+    std::mem::forget(writer);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -136,6 +136,8 @@ fn a_line_that_dropped_in_mid_run_is_told_at_the_next_start() {
     place.blue.until_stalled();
     let mut child = line.drop_line();
     until_gone_is_recorded(&place);
+    #[cfg(target_os = "linux")]
+    until_input_is_replaced(child.id());
     place.blue.release();
     let status = in_time("the end of the program", move || child.wait().unwrap());
     assert_eq!(status.code(), Some(129));
@@ -143,6 +145,17 @@ fn a_line_that_dropped_in_mid_run_is_told_at_the_next_start() {
     let ben = place.console("ben");
     until_says(&ben, "run 2 published 10 entities in");
     until_says(&ben, "after the line of ana@");
+}
+
+/// Waits until nothing reads the terminal that is gone, which would be done again and again without an end.
+#[cfg(target_os = "linux")]
+fn until_input_is_replaced(pid: u32) {
+    in_time("another input", move || {
+        let input = format!("/proc/{pid}/fd/0");
+        while !std::fs::read_link(&input).unwrap().to_string_lossy().starts_with("pipe:") {
+            std::thread::yield_now();
+        }
+    });
 }
 
 /// Waits until the run says that its operator is gone.
