@@ -113,6 +113,26 @@ async fn what_others_do_is_seen_and_what_we_do_is_not_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_single_commit_is_seen_however_long_after_its_write_it_comes() {
+    let rig = Rig::new(&Data::small(1)).await;
+    let mut watching = rig.operations.watch().await.unwrap();
+    until(&mut watching, "the first look", |_| true).await;
+    let writer = rig.writer();
+    writer.pragma_update(None, "synchronous", "FULL").unwrap();
+    for turn in 0..10 {
+        // So long after its last look it looks as soon as something is written, which is before the commit can be seen.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let sql = if turn % 2 == 0 {
+            "INSERT INTO sync_holds (held_at, operator_user, operator_host, operator_pid, reason) VALUES (1, 'b', 'c', 1, '')"
+        } else {
+            "UPDATE sync_holds SET released_at = 1, released_user = 'b', released_host = 'c', released_pid = 1"
+        };
+        writer.execute_batch(sql).unwrap();
+        assert_eq!(until(&mut watching, "the commit", |_| true).await, [Observed::Changed]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_operator_can_cancel_a_run() {
     let rig = Rig::new(&Data::small(1)).await;
     rig.publish().await;
