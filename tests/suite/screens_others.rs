@@ -188,6 +188,8 @@ fn what_became_of_a_cancel_is_told() {
     let mut scene = asked(ben("gate"));
     scene.tell(answer(None, true, Some(past_run(7, RunOutcome::Interrupted, None))));
     assert!(notice(&scene).contains("was ended by force"), "{}", notice(&scene));
+    scene.see(Observed::Died(7));
+    assert!(notice(&scene).contains("was ended by force"), "told once: {}", notice(&scene));
     let mut scene = asked(ben("gate"));
     scene.tell(Message::CancelAnswered(7, Err("its host is far, this one is gate".into())));
     assert!(notice(&scene).contains("its host is far"), "{}", notice(&scene));

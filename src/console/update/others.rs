@@ -102,9 +102,22 @@ fn event(model: &mut Model, record: EventRecord) -> Vec<Effect> {
     ended.map_or_else(Vec::new, |run| end(model, run))
 }
 
+fn goes_on(model: &Model, run: RunId) -> bool {
+    model.other.as_ref().is_some_and(|other| other.run == run)
+}
+
+/// Settles the steps of a run whose last event did not come.
+fn settle(model: &mut Model, run: RunId, outcome: RunOutcome) {
+    if let Some(state) = model.run.as_mut().filter(|state| state.run == run) {
+        let event = RunEvent::Ended { outcome, error: None };
+        state.apply(&EventRecord { run, seq: u64::MAX, at: model.now.time, event });
+    }
+}
+
 /// A run of another process ended.
 fn end(model: &mut Model, run: RunId) -> Vec<Effect> {
-    let Some(state) = model.run.as_ref().filter(|state| state.run == run) else {
+    // What was told already, in answer to its cancel, is not told again.
+    let Some(state) = model.run.as_ref().filter(|state| state.run == run && goes_on(model, run)) else {
         forget(model, run);
         return changed(model);
     };
@@ -121,16 +134,12 @@ fn end(model: &mut Model, run: RunId) -> Vec<Effect> {
 
 /// The process of a run died.
 fn died(model: &mut Model, run: RunId) -> Vec<Effect> {
-    let name = match &model.other {
-        Some(other) if other.run == run => other.name(),
-        _ => format!("run {run}"),
-    };
-    if let Some(state) = model.run.as_mut().filter(|state| state.run == run) {
-        let event = RunEvent::Ended { outcome: RunOutcome::Interrupted, error: None };
-        state.apply(&EventRecord { run, seq: u64::MAX, at: model.now.time, event });
+    settle(model, run, RunOutcome::Interrupted);
+    if let Some(other) = model.other.as_ref().filter(|other| other.run == run) {
+        let sentence = sentence::died(&other.name());
+        forget(model, run);
+        model.say(Tone::Bad, sentence);
     }
-    forget(model, run);
-    model.say(Tone::Bad, sentence::died(&name));
     let mut effects = vec![Effect::Recover];
     effects.extend(changed(model));
     effects
@@ -138,7 +147,7 @@ fn died(model: &mut Model, run: RunId) -> Vec<Effect> {
 
 /// The run does not go on any more.
 fn forget(model: &mut Model, run: RunId) {
-    if model.other.as_ref().is_some_and(|other| other.run == run) {
+    if goes_on(model, run) {
         model.other = None;
     }
     if let Some(status) = &mut model.status {
@@ -194,7 +203,6 @@ pub(super) fn cancel_answered(model: &mut Model, run: RunId, answer: Answer<Box<
             return Vec::new();
         }
     };
-    let still_going = model.other.as_ref().is_some_and(|other| other.run == run);
     if let Some(owner) = report.silent {
         let rest = if model.is_here(&owner.operator) {
             "x ends it by force".to_owned()
@@ -206,20 +214,22 @@ pub(super) fn cancel_answered(model: &mut Model, run: RunId, answer: Answer<Box<
         model.say(Tone::Bad, format!("{owner} was asked to end and does not answer; {state}. {rest}"));
         return Vec::new();
     }
-    if let Some(ended) = report.run {
+    let ended = report.run.filter(|_| goes_on(model, run));
+    if let Some((ended, outcome)) = ended.and_then(|ended| ended.outcome.map(|outcome| (ended, outcome))) {
         let name = name_of(ended.id, &ended.operator);
-        let is_published = ended.outcome == Some(RunOutcome::Published);
-        if report.forced && is_published {
-            model.say(Tone::Bad, format!("{name} was published before its process was ended; r takes that back"));
+        let (tone, sentence) = if report.forced && outcome == RunOutcome::Published {
+            (Tone::Bad, format!("{name} was published before its process was ended; r takes that back"))
         } else if report.forced {
-            let text = format!("{name}: its process was ended by force; nothing of it was switched");
-            model.say(Tone::Good, text);
-        } else if still_going && ended.outcome.is_some() {
-            // Its last event may come later, or never.
-            let word = ended.outcome.map_or("ended", RunOutcome::word);
-            let error = ended.error.as_deref().unwrap_or("nothing more is known");
-            model.say(Tone::Bad, format!("{name} {word}: {error}"));
-        }
+            (Tone::Good, format!("{name}: its process was ended by force; nothing of it was switched"))
+        } else if outcome == RunOutcome::Interrupted {
+            (Tone::Bad, sentence::died(&name))
+        } else {
+            let error = ended.error.as_deref().unwrap_or("it ended before that");
+            (Tone::Bad, format!("{name} {outcome}: {error}"))
+        };
+        settle(model, run, outcome);
+        forget(model, run);
+        model.say(tone, sentence);
     }
     changed(model)
 }
