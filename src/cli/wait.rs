@@ -5,8 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio_util::sync::CancellationToken;
-
 use super::{
     exit::CliError,
     output::Output,
@@ -121,9 +119,8 @@ impl Turn {
             output.note(&format!("greenroom: {}", told(owner)));
             self.told = true;
         }
-        let cancel = CancellationToken::new();
         tokio::select! {
-            _ = operations.wait_for_turn(self.remaining(), &cancel) => Ok(()),
+            _ = operations.wait_for_turn(self.remaining()) => Ok(()),
             signal = next(signals) => {
                 if signal == Signal::Hangup {
                     output.abandon_terminal();

@@ -174,15 +174,6 @@ pub(super) fn operator_gone(connection: &Connection, run: RunId, at: Timestamp) 
     Ok(())
 }
 
-/// Who asked `run` to end from another process.
-pub(super) fn end_asked_by(connection: &Connection, run: RunId) -> Result<Option<Operator>, GreenError> {
-    connection
-        .query_row("SELECT * FROM sync_runs WHERE id = ?1", [run], |row| prefixed_operator(row, "cancel"))
-        .optional()
-        .map(Option::flatten)
-        .doing("reading a run")
-}
-
 /// Ended runs of which nobody has read how they ended, newest first.
 pub(super) fn untold(connection: &Connection) -> Result<Vec<RunSummary>, GreenError> {
     let doing = "reading the runs";

@@ -117,11 +117,8 @@ impl RunLock {
                 Err(TryLockError::Error(source)) => return Err(side_file(source)),
             }
         }
-        let owner = match holder(database) {
-            Holder::Known(owner) => Some(Box::new(owner.report(None))),
-            Holder::Nobody | Holder::Unknown => None,
-        };
-        Err(GreenError::Locked { owner })
+        let owner = holder(database).known();
+        Err(GreenError::Locked { owner: owner.map(|owner| Box::new(owner.report(None))) })
     }
 
     /// Says which run it is taken for.

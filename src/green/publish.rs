@@ -1,7 +1,7 @@
 //! The one transaction that makes the prepared tables of a run live, all of them or none.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::{
     error::{Doing, GreenError},
@@ -150,14 +150,7 @@ pub(super) fn publish(
         switches.push(switch);
         fail::reach(&transaction, Failpoint::PublishSwitched)?;
     }
-    let hold_released = match &order.hold {
-        HoldRule::Release(_) => hold::release(&transaction, &order.operator, at)?,
-        HoldRule::Set(reason) => {
-            hold::set(&transaction, reason, Some(report.id), &order.operator, at)?;
-            None
-        }
-        HoldRule::Obey | HoldRule::Ignore => None,
-    };
+    let hold_released = order.hold.apply(&transaction, Some(report.id), &order.operator, at)?;
     transaction
         .execute(
             "UPDATE sync_runs SET outcome = ?2, finished_at = max(?3, started_at), publication = ?4, error = ?5 WHERE id = ?1",
@@ -176,21 +169,22 @@ pub(super) fn recorded(connection: &Connection, run: RunId) -> Result<Option<Pub
     let Some(id) = journal::run(connection, run)?.publication else { return Ok(None) };
     let mut statement =
         connection.prepare("SELECT * FROM sync_publication_entities WHERE publication_id = ?1").doing(doing)?;
-    let switches = statement
-        .query_map([id], |row| {
-            Ok(SwitchReport {
-                entity: sql::word(row, "entity", |name| name.parse().ok())?,
-                from_version: row.get("from_version")?,
-                to_version: row.get("to_version")?,
-                rows_before: row.get("from_rows")?,
-                rows_after: row.get("to_rows")?,
-                diff: sql::diff_counts(row)?,
-            })
-        })
-        .doing(doing)?;
+    let switches = statement.query_map([id], switch).doing(doing)?;
     let mut switches: Vec<SwitchReport> = switches.collect::<rusqlite::Result<_>>().doing(doing)?;
     switches.sort_unstable_by_key(|switch| switch.entity);
     Ok(Some(Publication { report: status::publication(connection, id)?, switches, hold_released: None }))
+}
+
+/// A row of `sync_publication_entities` as it switched.
+pub(super) fn switch(row: &Row<'_>) -> rusqlite::Result<SwitchReport> {
+    Ok(SwitchReport {
+        entity: sql::word(row, "entity", |name| name.parse().ok())?,
+        from_version: row.get("from_version")?,
+        to_version: row.get("to_version")?,
+        rows_before: row.get("from_rows")?,
+        rows_after: row.get("to_rows")?,
+        diff: sql::diff_counts(row)?,
+    })
 }
 
 impl HoldRule {
@@ -202,6 +196,24 @@ impl HoldRule {
             Self::Release(shown) => in_force.filter(|hold| *hold != **shown),
             // Who set one since then means this run, too.
             Self::Set(_) | Self::Ignore => in_force.filter(|hold| Some(hold) != at_begin),
+        }
+    }
+
+    /// Does with the hold what goes with `publication`, or with finding nothing to publish.
+    ///
+    /// # Returns
+    /// The hold that was released.
+    fn apply(
+        &self,
+        connection: &Connection,
+        publication: Option<PublicationId>,
+        operator: &Operator,
+        at: Timestamp,
+    ) -> Result<Option<HoldReport>, GreenError> {
+        match self {
+            Self::Release(_) => hold::release(connection, operator, at),
+            Self::Set(reason) => hold::set(connection, reason, publication, operator, at).map(|_| None),
+            Self::Obey | Self::Ignore => Ok(None),
         }
     }
 }
@@ -218,11 +230,7 @@ pub(super) fn settle_hold(
     let doing = "settling the hold";
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
     check_may_publish(&transaction, run, rule, hold_at_begin)?;
-    match rule {
-        HoldRule::Release(_) => drop(hold::release(&transaction, operator, at)?),
-        HoldRule::Set(reason) => drop(hold::set(&transaction, reason, None, operator, at)?),
-        HoldRule::Obey | HoldRule::Ignore => {}
-    }
+    rule.apply(&transaction, None, operator, at)?;
     transaction.commit().doing(doing)
 }
 

@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File},
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use super::{
@@ -32,8 +32,8 @@ const CHUNK: usize = 64 * 1024;
 /// [`GreenError::Full`] when there is none, [`GreenError::SideFile`] when the file cannot be written.
 pub(super) fn make(database: &Database) -> Result<(), GreenError> {
     let path = path(database);
-    let size = |path: &PathBuf| fs::metadata(path).map_or(0, |file| file.len());
-    let wanted = (LEAST + size(&database.path().to_owned()) / PER_BYTE).min(MOST);
+    let size = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
+    let wanted = (LEAST + size(database.path()) / PER_BYTE).min(MOST);
     // One that is about as large as it should be stays, so that not every run writes it again.
     if size(&path) >= wanted - wanted / 4 {
         return Ok(());
@@ -49,7 +49,7 @@ pub(super) fn make(database: &Database) -> Result<(), GreenError> {
     })
 }
 
-fn fill(path: &PathBuf, size: u64) -> io::Result<()> {
+fn fill(path: &Path, size: u64) -> io::Result<()> {
     let mut file = File::create(path)?;
     // Real bytes: a length alone takes no space. Not all zeros either, which some file systems do not store.
     let chunk: Vec<u8> = (0..=u8::MAX).cycle().take(CHUNK).collect();

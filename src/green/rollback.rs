@@ -9,7 +9,7 @@ use super::{
     database::{Database, durable},
     error::{Doing, GreenError},
     fail, hold,
-    publish::{Made, check_newest, insert_publication, insert_switch},
+    publish::{self, Made, check_newest, insert_publication, insert_switch},
     references, reserve,
     schema::{self, version_table},
     status,
@@ -47,17 +47,7 @@ fn newest_switch(connection: &Connection, entity: Entity) -> Result<Option<(Publ
         .query_row(
             "SELECT * FROM sync_publication_entities WHERE entity = ?1 ORDER BY publication_id DESC LIMIT 1",
             [entity.name()],
-            |row| {
-                let switch = SwitchReport {
-                    entity,
-                    from_version: row.get("to_version")?,
-                    to_version: row.get("from_version")?,
-                    rows_before: row.get("to_rows")?,
-                    rows_after: row.get("from_rows")?,
-                    diff: super::sql::diff_counts(row)?.map(crate::report::DiffCounts::reversed),
-                };
-                Ok((row.get("publication_id")?, switch))
-            },
+            |row| Ok((row.get("publication_id")?, publish::switch(row)?.reversed())),
         )
         .optional()
         .doing("reading the publications")

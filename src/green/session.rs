@@ -88,11 +88,14 @@ impl Session {
         let begun = writer.call(move |connection| {
             let dead = recovery::recover(&opened, connection, start.at)?;
             fail::reach(connection, Failpoint::BeginCleared)?;
-            reserve::make(&opened).or_else(|error| {
-                // What the log takes is given back by writing it back.
-                cleanup::checkpoint(connection)?;
-                if error.is_lack_of_space() { reserve::make(&opened) } else { Err(error) }
-            })?;
+            match reserve::make(&opened) {
+                Err(error) if error.is_lack_of_space() => {
+                    // What the log takes is given back by writing it back.
+                    cleanup::checkpoint(connection)?;
+                    reserve::make(&opened)?;
+                }
+                made => made?,
+            }
             let doing = "recording the start of a run";
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
             status::mend(&transaction, start.at)?;

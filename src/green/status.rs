@@ -6,8 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{
     database::Database,
     error::{Doing, GreenError},
-    hold, journal,
-    lock::{self, Holder},
+    hold, journal, lock,
     schema::{self, version_table},
     sql::{Millis, diff_counts, operator, optional_time, time, word},
 };
@@ -347,10 +346,7 @@ impl Database {
         let mut newest = newest.into_iter().map(|run| self.with_dead(run)).peekable();
         let running = newest.next_if(|run| run.outcome.is_none());
         let last_run = newest.next();
-        let owner = match lock::holder(self) {
-            Holder::Known(owner) => Some(owner.report(None)),
-            Holder::Nobody | Holder::Unknown => None,
-        };
+        let owner = lock::holder(self).known().map(|owner| owner.report(None));
         Ok(StatusReport { database, source, hold, held_run, running, owner, entities, last_run, publication })
     }
 

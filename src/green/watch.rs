@@ -103,12 +103,4 @@ impl Watch {
     pub fn run(&self, run: RunId) -> Result<RunSummary, GreenError> {
         journal::run(&self.connection, run)
     }
-
-    /// Who wants `run` to end.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn end_asked_by(&self, run: RunId) -> Result<Option<Operator>, GreenError> {
-        journal::end_asked_by(&self.connection, run)
-    }
 }

@@ -6,8 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio_util::sync::CancellationToken;
-
 use super::{OperationError, Operations};
 use crate::{
     green::{GreenError, Holder, Owner, SILENCE, holder},
@@ -24,13 +22,13 @@ const DEATH: Duration = Duration::from_secs(10);
 const SILENT_LOOKS: u32 = 20;
 
 /// What was last heard of the lock's holder, and since when; `None` for one whose words cannot be read.
-struct Pulse {
+struct Heartbeat {
     owner: Option<Owner>,
     since: Instant,
     looks: u32,
 }
 
-impl Pulse {
+impl Heartbeat {
     fn of(owner: Option<Owner>) -> Self {
         Self { owner, since: Instant::now(), looks: 0 }
     }
@@ -60,13 +58,13 @@ impl Operations {
     /// Who has the right to run now, and whether it answers. Takes as long as that takes to be seen: mostly less than half
     /// a second, three when it does not.
     pub async fn owner(&self) -> Option<OwnerReport> {
-        let mut pulse = Pulse::of(self.holder().known());
+        let mut heartbeat = Heartbeat::of(self.holder().known());
         loop {
             match self.holder() {
                 Holder::Nobody => return None,
-                Holder::Unknown if !pulse.moved(None) && pulse.is_silent() => return None,
-                Holder::Known(owner) if pulse.moved(Some(owner.clone())) => return Some(owner.report(Some(true))),
-                Holder::Known(owner) if pulse.is_silent() => return Some(owner.report(Some(false))),
+                Holder::Unknown if !heartbeat.moved(None) && heartbeat.is_silent() => return None,
+                Holder::Known(owner) if heartbeat.moved(Some(owner.clone())) => return Some(owner.report(Some(true))),
+                Holder::Known(owner) if heartbeat.is_silent() => return Some(owner.report(Some(false))),
                 Holder::Known(_) | Holder::Unknown => tokio::time::sleep(LOOK).await,
             }
         }
@@ -75,10 +73,7 @@ impl Operations {
     /// Who has the right to run now. Whether it answers is not looked at, so this is known at once.
     #[must_use]
     pub fn lock_owner(&self) -> Option<OwnerReport> {
-        match self.holder() {
-            Holder::Known(owner) => Some(owner.report(None)),
-            Holder::Nobody | Holder::Unknown => None,
-        }
+        self.holder().known().map(|owner| owner.report(None))
     }
 
     /// Adds to an error that names an owner whether that answers.
@@ -100,17 +95,14 @@ impl Operations {
     /// Waits until nobody has the right to run, at most for `limit`.
     ///
     /// # Returns
-    /// Whether that came before the limit and before `cancel`.
-    pub async fn wait_for_turn(&self, limit: Option<Duration>, cancel: &CancellationToken) -> bool {
+    /// Whether that came before the limit.
+    pub async fn wait_for_turn(&self, limit: Option<Duration>) -> bool {
         let begun = Instant::now();
         while !matches!(self.holder(), Holder::Nobody) {
             if limit.is_some_and(|limit| begun.elapsed() >= limit) {
                 return false;
             }
-            tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
-                () = cancel.cancelled() => return false,
-            }
+            tokio::time::sleep(LOOK).await;
         }
         true
     }
@@ -139,16 +131,16 @@ impl Operations {
             let dead = self.recover().await?;
             return self.cancelled(only.or_else(|| dead.into_iter().max()), false).await;
         }
-        let mut pulse = Pulse::of(first.known());
+        let mut heartbeat = Heartbeat::of(first.known());
         let is_another = |owner: &Owner| only.is_some() && owner.run.is_some() && owner.run != only;
-        if pulse.owner.as_ref().is_some_and(is_another) {
+        if heartbeat.owner.as_ref().is_some_and(is_another) {
             return self.cancelled(only, false).await;
         }
-        if let Some(owner) = pulse.owner.as_ref().filter(|owner| owner.work != Work::Run && !force) {
+        if let Some(owner) = heartbeat.owner.as_ref().filter(|owner| owner.work != Work::Run && !force) {
             return Err(self.with_owner(GreenError::Locked { owner: Some(Box::new(owner.report(None))) }).await.into());
         }
         let mut asked = self.ask_to_end(only, force).await?;
-        let mut run = only.or(asked).or_else(|| pulse.owner.as_ref()?.run);
+        let mut run = only.or(asked).or_else(|| heartbeat.owner.as_ref()?.run);
         loop {
             let owner = match self.holder() {
                 Holder::Nobody => break,
@@ -156,8 +148,8 @@ impl Operations {
                 Holder::Known(owner) if run.is_some() && owner.run.is_some() && owner.run != run => break,
                 holder => holder.known(),
             };
-            if pulse.moved(owner) {
-                match &pulse.owner {
+            if heartbeat.moved(owner) {
+                match &heartbeat.owner {
                     // A cleanup that answers ends by itself.
                     Some(owner) if owner.work != Work::Run => {
                         return Err(GreenError::Locked { owner: Some(Box::new(owner.report(Some(true)))) }.into());
@@ -169,13 +161,13 @@ impl Operations {
                     }
                     _ => {}
                 }
-            } else if pulse.is_silent() {
+            } else if heartbeat.is_silent() {
                 if force {
-                    self.end_owner(pulse.owner.as_ref(), asked.is_some()).await?;
+                    self.end_owner(heartbeat.owner.as_ref(), asked.is_some()).await?;
                     self.recover().await?;
                     return self.cancelled(run, true).await;
                 }
-                let silent = pulse.owner.as_ref().map(|owner| owner.report(Some(false)));
+                let silent = heartbeat.owner.as_ref().map(|owner| owner.report(Some(false)));
                 let silent = silent.ok_or_else(|| cannot_end(None, "it does not say who it is", asked.is_some()))?;
                 return Ok(CancelReport { silent: Some(silent), ..self.cancelled(run, false).await? });
             }
@@ -267,15 +259,15 @@ mod tests {
         let operator = Operator { user: "ana".to_owned(), host: "box".to_owned(), pid: 7 };
         let since = jiff::Timestamp::UNIX_EPOCH;
         let stopped = Owner { work: Work::Run, run: None, operator, process_began: Some(5), since, beat: 1 };
-        let mut pulse = Pulse::of(Some(stopped.clone()));
-        pulse.since -= SILENCE;
+        let mut heartbeat = Heartbeat::of(Some(stopped.clone()));
+        heartbeat.since -= SILENCE;
         for _ in 0..SILENT_LOOKS {
-            assert!(!pulse.is_silent(), "who was asleep itself looks again");
-            assert!(!pulse.moved(Some(stopped.clone())));
+            assert!(!heartbeat.is_silent(), "who was asleep itself looks again");
+            assert!(!heartbeat.moved(Some(stopped.clone())));
         }
-        assert!(pulse.is_silent());
-        assert!(pulse.moved(Some(Owner { process_began: Some(6), ..stopped })));
-        assert!(!pulse.is_silent());
-        assert!(pulse.moved(None), "words that cannot be read are silent only after their time");
+        assert!(heartbeat.is_silent());
+        assert!(heartbeat.moved(Some(Owner { process_began: Some(6), ..stopped })));
+        assert!(!heartbeat.is_silent());
+        assert!(heartbeat.moved(None), "words that cannot be read are silent only after their time");
     }
 }

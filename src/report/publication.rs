@@ -82,6 +82,21 @@ pub struct SwitchReport {
     pub diff: Option<DiffCounts>,
 }
 
+impl SwitchReport {
+    /// The way back.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        Self {
+            from_version: self.to_version,
+            to_version: self.from_version,
+            rows_before: self.rows_after,
+            rows_after: self.rows_before,
+            diff: self.diff.map(DiffCounts::reversed),
+            ..self
+        }
+    }
+}
+
 /// What is to be taken back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

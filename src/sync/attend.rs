@@ -59,8 +59,9 @@ impl Attendant {
         drop(emitter);
         // On a thread of its own: a disk that hangs must hold up neither the run nor what it shows.
         let looking = tokio::task::spawn_blocking(move || {
-            let asked =
-                watch.has_changed().and_then(|changed| if changed { watch.end_asked_by(run) } else { Ok(None) });
+            let asked = watch
+                .has_changed()
+                .and_then(|changed| if changed { Ok(watch.run(run)?.cancel_asked_by) } else { Ok(None) });
             if let Some(lock) = lock.upgrade() {
                 lock.beat();
             }

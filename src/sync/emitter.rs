@@ -138,7 +138,7 @@ impl Emitter {
     }
 
     fn tell(&self, record: EventRecord) {
-        log(&record);
+        record.event.log(&format!("run {}", record.run));
         // A face that is gone does not end the run.
         let _ = self.events.send(record);
     }
@@ -189,18 +189,5 @@ fn journal_entry(record: &EventRecord) -> JournalEntry {
         event: serde_json::to_string(record).unwrap_or_default(),
         attempt: record.event.attempt(record.at),
         finding: record.event.finding().cloned(),
-    }
-}
-
-fn log(record: &EventRecord) {
-    let (run, event) = (record.run, &record.event);
-    if event.is_passing() {
-        tracing::trace!("run {run}: {event}");
-    } else if event.is_failure() {
-        tracing::warn!("run {run}: {event}");
-    } else if matches!(event, RunEvent::AttemptStarted { .. }) {
-        tracing::debug!("run {run}: {event}");
-    } else {
-        tracing::info!("run {run}: {event}");
     }
 }

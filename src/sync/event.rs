@@ -251,6 +251,19 @@ impl RunEvent {
         }
     }
 
+    /// Writes it to the log as something that happened to `name`, such as `run 7`.
+    pub fn log(&self, name: &str) {
+        if self.is_passing() {
+            tracing::trace!("{name}: {self}");
+        } else if self.is_failure() {
+            tracing::warn!("{name}: {self}");
+        } else if matches!(self, Self::AttemptStarted { .. }) {
+            tracing::debug!("{name}: {self}");
+        } else {
+            tracing::info!("{name}: {self}");
+        }
+    }
+
     /// Whether it is about `entity` or its endpoint.
     #[must_use]
     pub fn concerns(&self, entity: Entity) -> bool {

@@ -11,12 +11,11 @@ use std::{
 };
 
 use greenroom::{
-    blue::{RetryPolicy, SourceConfig},
     clock::Clock,
     entity::Endpoint,
     green::{Database, GreenError, Patience},
     ops::{OperationError, Operations, SyncOptions},
-    report::{Operator, RollbackTarget, RunOutcome, SyncReport, Trigger},
+    report::{RollbackTarget, RunOutcome, SyncReport, Trigger},
 };
 use jiff::Timestamp;
 use rusqlite::Connection;
@@ -26,18 +25,15 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     data::Data,
     fake_blue::{Fault, When},
-    support::{NO_HOLD, Rig, in_time},
+    support::{NO_HOLD, Rig, ben, impatient, in_time},
 };
 
 /// Waiting for somebody else's lock must not take the time of a test.
 const SHORT: Patience = Patience { operator: Duration::from_millis(100), run: Duration::from_millis(100) };
 
 fn operations(rig: &Rig, clock: Clock) -> Operations {
-    let mut source = SourceConfig::new(rig.blue.base());
-    source.retry = RetryPolicy { attempts: 3, first: Duration::from_millis(1), longest: Duration::from_millis(2) };
     let database = Database::open(&rig.path).unwrap().with_patience(SHORT);
-    let operator = Operator { user: "ben".to_owned(), host: "box".to_owned(), pid: 12 };
-    Operations::new(database, Some(source), operator).with_seams(clock, Arc::new(|| 0.5))
+    Operations::new(database, Some(impatient(&rig.blue)), ben()).with_seams(clock, Arc::new(|| 0.5))
 }
 
 async fn sync(operations: &Operations) -> Result<SyncReport, OperationError> {

@@ -182,9 +182,9 @@ async fn an_owner_that_does_not_answer_is_told_and_can_never_publish() {
     assert_eq!(report.silent.map(|owner| (owner.run, owner.answers)), Some((Some(2), Some(false))));
     assert_eq!(rig.number("SELECT count(*) FROM sync_runs WHERE id = 2 AND cancel_user = 'ana'"), 1);
     // Its number stands for no process of this host.
-    assert!(!rig.operations.wait_for_turn(Some(Duration::ZERO), &CancellationToken::new()).await);
+    assert!(!rig.operations.wait_for_turn(Some(Duration::ZERO)).await);
     drop(lock);
-    assert!(rig.operations.wait_for_turn(None, &CancellationToken::new()).await);
+    assert!(rig.operations.wait_for_turn(None).await);
     until(&mut watching, "that it is gone", |one| *one == Observed::Died(2)).await;
     let dead = rig.operations.run(2).await.unwrap().run;
     assert_eq!(dead.outcome, Some(RunOutcome::Interrupted), "what is read says it before it is recorded");

@@ -154,14 +154,21 @@ async fn as_nobody(shell: &Shell, binary: &Path, spoil: impl Fn(&Copy), argument
     call
 }
 
+/// A copy of the binary that everybody may run, in a folder that goes with the answer.
+fn binary_for_all() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let binary = folder.path().join("greenroom");
+    fs::copy(env!("CARGO_BIN_EXE_greenroom"), &binary).unwrap();
+    for path in [folder.path(), &binary] {
+        fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    }
+    (folder, binary)
+}
+
 #[tokio::test]
 async fn files_that_may_not_be_used_are_named() {
     let shell = published().await;
-    let folder = tempfile::tempdir().unwrap();
-    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-    let binary = folder.path().join("greenroom");
-    fs::copy(env!("CARGO_BIN_EXE_greenroom"), &binary).unwrap();
-    fs::set_permissions(&binary, Permissions::from_mode(0o755)).unwrap();
+    let (_folder, binary) = binary_for_all();
     let binary = &binary;
     let mode = |path: PathBuf, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     let well = as_nobody(&shell, binary, |_| {}, &["sync"]).await;
@@ -209,10 +216,7 @@ async fn files_that_may_not_be_used_are_named() {
 #[tokio::test]
 async fn a_run_behind_a_lock_file_that_may_not_be_read_is_not_taken_for_dead() {
     let shell = published().await;
-    let folder = tempfile::tempdir().unwrap();
-    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-    let binary = folder.path().join("greenroom");
-    fs::copy(env!("CARGO_BIN_EXE_greenroom"), &binary).unwrap();
+    let (_folder, binary) = binary_for_all();
     let unreadable = |copy: &Copy| {
         let sql = "INSERT INTO sync_runs (trigger_kind, source, operator_user, operator_host, operator_pid, started_at) \
                    VALUES ('cli', 'http://x/', 'ben', 'box', 12, 1700000000000)";

@@ -48,6 +48,12 @@ pub(crate) fn operations_of(rig: &Rig, operator: Operator) -> Operations {
         .with_seams(Clock::system(), Arc::new(|| 0.0))
 }
 
+/// `blue` as a source that is asked again at once.
+pub(crate) fn impatient(blue: &FakeBlue) -> SourceConfig {
+    let retry = RetryPolicy { attempts: 3, first: Duration::from_millis(1), longest: Duration::from_millis(2) };
+    SourceConfig { retry, ..SourceConfig::new(blue.base()) }
+}
+
 /// A number that the environment sets.
 pub(crate) fn setting(name: &str, default: u64) -> u64 {
     env::var(name).ok().map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
@@ -108,8 +114,7 @@ impl Rig {
     pub(crate) fn mirroring(blue: FakeBlue, tune: impl FnOnce(&mut SourceConfig)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("green.db");
-        let mut source = SourceConfig::new(blue.base());
-        source.retry = RetryPolicy { attempts: 3, first: Duration::from_millis(1), longest: Duration::from_millis(2) };
+        let mut source = impatient(&blue);
         tune(&mut source);
         let database = Database::create_or_open(&path).unwrap();
         let operator = Operator { user: "ana".to_owned(), host: "box".to_owned(), pid: 4711 };

@@ -1,6 +1,9 @@
 //! The real program in real pseudo-terminals: two consoles at once, lines that drop, signals, panics and kills in mid run.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Child,
+};
 
 use greenroom::failpoint;
 use rustix::process::{Pid, Signal, kill_process};
@@ -46,6 +49,20 @@ impl Place {
         session.press("s");
         self.blue.until_stalled();
         session
+    }
+
+    /// A console of ana's without a terminal any more, with a second run that stalls and knows of it.
+    fn cut_off_amid_a_run(&self) -> Child {
+        self.publish(1);
+        self.blue.inner.send(&Data::marked(2));
+        let mut line = Line::open(&self.arguments(), &[("USER", "ana")]);
+        line.until("publication");
+        self.blue.stall();
+        line.press("s");
+        self.blue.until_stalled();
+        let child = line.drop_line();
+        until_gone_is_recorded(self);
+        child
     }
 
     fn outcomes(&self) -> Vec<String> {
@@ -127,15 +144,7 @@ fn a_rollback_by_one_console_ends_the_run_of_the_other() {
 #[test]
 fn a_line_that_dropped_in_mid_run_is_told_at_the_next_start() {
     let place = Place::new();
-    place.publish(1);
-    place.blue.inner.send(&Data::marked(2));
-    let mut line = Line::open(&place.arguments(), &[("USER", "ana")]);
-    line.until("publication");
-    place.blue.stall();
-    line.press("s");
-    place.blue.until_stalled();
-    let mut child = line.drop_line();
-    until_gone_is_recorded(&place);
+    let mut child = place.cut_off_amid_a_run();
     #[cfg(target_os = "linux")]
     until_input_is_replaced(child.id());
     place.blue.release();
@@ -173,15 +182,7 @@ fn until_gone_is_recorded(place: &Place) {
 #[test]
 fn a_run_without_a_terminal_is_cancelled_by_a_signal_only() {
     let place = Place::new();
-    place.publish(1);
-    place.blue.inner.send(&Data::marked(2));
-    let mut line = Line::open(&place.arguments(), &[("USER", "ana")]);
-    line.until("publication");
-    place.blue.stall();
-    line.press("s");
-    place.blue.until_stalled();
-    let mut child = line.drop_line();
-    until_gone_is_recorded(&place);
+    let mut child = place.cut_off_amid_a_run();
     let pid = Pid::from_child(&child);
     kill_process(pid, Signal::HUP).unwrap();
     kill_process(pid, Signal::TERM).unwrap();

@@ -71,16 +71,8 @@ impl Log {
         if let RunEvent::Started { operator, .. } = event {
             self.name = name_of(*run, operator);
         }
-        let name = &self.name;
-        if *at < self.since || event.is_passing() {
-            return;
-        }
-        if event.is_failure() {
-            tracing::warn!("{name}: {event}");
-        } else if matches!(event, RunEvent::AttemptStarted { .. }) {
-            tracing::debug!("{name}: {event}");
-        } else {
-            tracing::info!("{name}: {event}");
+        if *at >= self.since && !event.is_passing() {
+            event.log(&self.name);
         }
     }
 }

@@ -34,13 +34,7 @@ impl OtherRun {
     /// The run as it is after its first event.
     #[must_use]
     pub fn begun(run: &RunState) -> Self {
-        Self {
-            run: run.run,
-            operator: run.operator.clone(),
-            since: run.started_at,
-            silent_since: None,
-            asked: run.cancel_asked_by.is_some(),
-        }
+        Self::recorded(&run.report().run)
     }
 
     /// The run as it is recorded.
