@@ -2,6 +2,7 @@
 //!
 //! Serialized as camelCase; times are RFC 3339 in UTC, durations whole milliseconds in fields that end in `Ms`.
 
+mod adoption;
 mod diff;
 mod kept;
 mod owner;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    adoption::{AdoptedEntity, AdoptionFinding, AdoptionReport, AppMigrationEnd, AppMigrationReport, ReleaseReport},
     diff::{ColumnDiff, DiffCounts, DiffReport, DiffSide, EntityDiff, RowDiff},
     kept::{CleanupReport, QuarantineList, QuarantineRecord, QuarantineReport, SnapshotReport},
     owner::{CancelReport, OwnerReport, WalReader},
@@ -23,7 +25,9 @@ pub use self::{
         RollbackTarget, SwitchReport,
     },
     run::{AttemptReport, GuardReport, PastStep, RecordCounts, RunReport, RunSummary, StepReport, SyncReport},
-    words::{Guard, HoldEffect, PublicationKind, Replay, RowChange, RunOutcome, StepOutcome, Trigger, Work},
+    words::{
+        FindingKind, Guard, HoldEffect, Layout, PublicationKind, Replay, RowChange, RunOutcome, StepOutcome, Trigger, Work,
+    },
 };
 use crate::entity::Entity;
 
@@ -90,6 +94,8 @@ pub struct EntityStatus {
 pub struct DatabaseStatus {
     /// Where it is.
     pub path: String,
+    /// By which names the bookkeeping goes that the application reads.
+    pub layout: Layout,
     /// Its size, in bytes.
     pub bytes: u64,
     /// Part of it that holds nothing, in bytes.
@@ -117,9 +123,11 @@ pub struct StatusReport {
     pub hold: Option<HoldReport>,
     /// The newest run that is held, unless one was published or unchanged since: `publish` makes it live.
     pub held_run: Option<RunSummary>,
+    /// The migration of the application for which tables stand in the place of the views, should that go on or have died.
+    pub app_migration: Option<AppMigrationReport>,
     /// The run that goes on.
     pub running: Option<RunSummary>,
-    /// Who has the right to run now, be it for a run or a cleanup.
+    /// Who has the right to run now, be it for a run or anything else.
     pub owner: Option<OwnerReport>,
     /// The ten entities.
     pub entities: Vec<EntityStatus>,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, TransactionBehavior, params_from_iter};
 
 use super::{
+    columns,
     error::{Doing, GreenError},
     fail,
     schema::{self, Place},
@@ -26,9 +27,11 @@ pub(super) fn open(
     suffix: &str,
 ) -> Result<(), GreenError> {
     let table = entity.table();
-    schema::create(connection, place, name, table)?;
+    // What the application has beside our columns must not vanish with a publish.
+    let extra = if place == Place::Main { columns::extra(connection, entity)? } else { Vec::new() };
+    schema::create(connection, place, name, table, &extra)?;
     for index in table.indexes.iter().filter(|index| table.can_collide(index)) {
-        schema::create_index(connection, place, name, index, suffix, entity)?;
+        schema::create_index(connection, place, name, index, &schema::index_name(entity, index, suffix))?;
     }
     Ok(())
 }
@@ -90,7 +93,8 @@ pub(super) fn seal(connection: &Connection, entity: Entity, run: RunId) -> Resul
     let table = entity.table();
     for index in table.indexes.iter().filter(|index| !table.can_collide(index)) {
         fail::reach(connection, Failpoint::LoadIndex)?;
-        schema::create_index(connection, Place::Main, &name, index, &run.to_string(), entity)?;
+        let index_name = schema::index_name(entity, index, &run.to_string());
+        schema::create_index(connection, Place::Main, &name, index, &index_name)?;
     }
     fail::reach(connection, Failpoint::LoadSealed)?;
     schema::count(connection, &name)

@@ -157,6 +157,25 @@ impl Drop for RunLock {
     }
 }
 
+/// Removes what only greenroom keeps beside the database; to be called by the owner of the lock, for a database that is no
+/// longer greenroom's.
+///
+/// # Returns
+/// The files that could not be removed, as another process uses them.
+pub(super) fn remove_side_files(database: &Database) -> Vec<String> {
+    let mut left = Vec::new();
+    for suffix in ["-reserve", "-serve.lock", "-run.lock"] {
+        let path = database.beside(suffix);
+        let is_used = suffix == "-serve.lock"
+            && File::open(&path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)));
+        let is_there = path.try_exists().unwrap_or(true);
+        if is_there && (is_used || std::fs::remove_file(&path).is_err()) {
+            left.push(path.display().to_string());
+        }
+    }
+    left
+}
+
 fn write(file: &File, owner: &Owner) -> io::Result<()> {
     let mut words = serde_json::to_vec(owner)?;
     words.resize(SIZE.max(words.len()), b' ');

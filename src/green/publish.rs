@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::{
+    app_migration,
     error::{Doing, GreenError},
     fail, hold, journal,
     schema::{self, version_table},
@@ -250,6 +251,7 @@ fn check_may_publish(
     if cancelled_by.is_some() {
         return Err(GreenError::Cancelled { by: cancelled_by });
     }
+    app_migration::check_none(connection)?;
     // Before the check for newer publications: after a rollback both are so, and the hold is what it says.
     if let Some(hold) = rule.stopped_by(hold::in_force(connection)?, hold_at_begin) {
         return Err(GreenError::Held { hold: Box::new(hold) });

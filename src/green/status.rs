@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
+    app_migration,
     database::Database,
     error::{Doing, GreenError},
     hold, journal, lock,
@@ -13,7 +14,7 @@ use super::{
 use crate::{
     entity::{Endpoint, Entity, MAPPING_VERSION},
     report::{
-        DatabaseStatus, DiffCounts, EntityStatus, PublicationId, PublicationKind, PublicationReport, RecordCounts,
+        DatabaseStatus, DiffCounts, EntityStatus, Layout, PublicationId, PublicationKind, PublicationReport, RecordCounts,
         Replay, RunId, RunOutcome, RunSummary, SnapshotId, StatusReport, Version,
     },
 };
@@ -68,18 +69,19 @@ pub struct SameRows {
     pub run: RunId,
 }
 
-/// The versions in `sync_metadata`; of several rows for one entity the highest id counts.
+/// The versions in `sync_metadata` or `SyncMetadata`; of several rows for one entity the highest id counts.
 pub(super) fn metadata(connection: &Connection, entity: Entity) -> Result<Option<(Version, Version)>, GreenError> {
+    let table = Layout::of(connection)?.metadata();
     connection
-        .prepare_cached(
-            "SELECT coalesce(activeVersion, 0), coalesce(backupVersion, 0) FROM sync_metadata \
-             WHERE entityName = ?1 ORDER BY id DESC LIMIT 1",
-        )
+        .prepare_cached(&format!(
+            "SELECT coalesce(activeVersion, 0), coalesce(backupVersion, 0) FROM {table} \
+             WHERE entityName = ?1 ORDER BY id DESC LIMIT 1"
+        ))
         .and_then(|mut statement| statement.query_row([entity.name()], |row| Ok((row.get(0)?, row.get(1)?))).optional())
         .doing("reading sync_metadata")
 }
 
-/// Writes the versions into `sync_metadata`.
+/// Writes the versions into `sync_metadata` or `SyncMetadata`.
 pub(super) fn write_metadata(
     connection: &Connection,
     entity: Entity,
@@ -87,18 +89,22 @@ pub(super) fn write_metadata(
     backup: Version,
     at: Timestamp,
 ) -> Result<(), GreenError> {
-    let doing = "writing sync_metadata";
+    let (doing, table) = ("writing sync_metadata", Layout::of(connection)?.metadata());
     let updated = connection
         .execute(
-            "UPDATE sync_metadata SET activeVersion = ?2, backupVersion = ?3, updatedAt = ?4 \
-             WHERE id = (SELECT max(id) FROM sync_metadata WHERE entityName = ?1)",
+            &format!(
+                "UPDATE {table} SET activeVersion = ?2, backupVersion = ?3, updatedAt = ?4 \
+                 WHERE id = (SELECT max(id) FROM {table} WHERE entityName = ?1)"
+            ),
             params![entity.name(), active, backup, Millis(at)],
         )
         .doing(doing)?;
     if updated == 0 {
         connection
             .execute(
-                "INSERT INTO sync_metadata (entityName, activeVersion, backupVersion, updatedAt) VALUES (?1, ?2, ?3, ?4)",
+                &format!(
+                    "INSERT INTO {table} (entityName, activeVersion, backupVersion, updatedAt) VALUES (?1, ?2, ?3, ?4)"
+                ),
                 params![entity.name(), active, backup, Millis(at)],
             )
             .doing(doing)?;
@@ -130,7 +136,7 @@ pub(super) fn mend(connection: &Connection, at: Timestamp) -> Result<(), GreenEr
         }
     }
     for endpoint in Endpoint::ALL {
-        let table = schema::json_table(endpoint);
+        let table = schema::json_table(connection, endpoint)?;
         if is_gone(&table)? {
             tracing::warn!("{table} is missing, and with it the kept bodies of {endpoint}");
             schema::create_missing(connection)?;
@@ -339,6 +345,7 @@ impl Database {
         let newest = journal::runs(&transaction, 2)?;
         let hold = hold::in_force(&transaction)?;
         let held_run = held_run(&transaction)?;
+        let app_migration = app_migration::open_one(&transaction)?;
         let publication = newest_publication(&transaction)?;
         let database = self.file_status(&transaction)?;
         drop(transaction);
@@ -347,7 +354,18 @@ impl Database {
         let running = newest.next_if(|run| run.outcome.is_none());
         let last_run = newest.next();
         let owner = lock::holder(self).known().map(|owner| owner.report(None));
-        Ok(StatusReport { database, source, hold, held_run, running, owner, entities, last_run, publication })
+        Ok(StatusReport {
+            database,
+            source,
+            hold,
+            held_run,
+            app_migration,
+            running,
+            owner,
+            entities,
+            last_run,
+            publication,
+        })
     }
 
     pub(super) fn file_status(&self, connection: &Connection) -> Result<DatabaseStatus, GreenError> {
@@ -359,6 +377,7 @@ impl Database {
         let wal_bytes = std::fs::metadata(self.beside("-wal")).map_or(0, |file| file.len());
         Ok(DatabaseStatus {
             path: self.path().display().to_string(),
+            layout: Layout::of(connection)?,
             bytes: pragma("page_count")? * page,
             free_bytes: pragma("freelist_count")? * page,
             wal_bytes,

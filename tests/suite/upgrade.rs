@@ -9,6 +9,7 @@ use crate::{data::Data, support::Rig};
 
 /// Takes a database back to the bookkeeping of its second version, as if no later greenroom had seen it.
 pub(crate) const TO_VERSION_2: &str = "
+    DROP TABLE sync_adoption; DROP TABLE sync_current_tables; DROP TABLE sync_app_migration;
     ALTER TABLE sync_runs DROP COLUMN cancel_user; ALTER TABLE sync_runs DROP COLUMN cancel_host;
     ALTER TABLE sync_runs DROP COLUMN cancel_pid; ALTER TABLE sync_runs DROP COLUMN cancel_at;
     ALTER TABLE sync_runs DROP COLUMN operator_gone_at; ALTER TABLE sync_runs DROP COLUMN untold;
