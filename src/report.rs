@@ -26,7 +26,8 @@ pub use self::{
     },
     run::{AttemptReport, GuardReport, PastStep, RecordCounts, RunReport, RunSummary, StepReport, SyncReport},
     words::{
-        FindingKind, Guard, HoldEffect, Layout, PublicationKind, Replay, RowChange, RunOutcome, StepOutcome, Trigger, Work,
+        FindingKind, Guard, HoldEffect, Layout, PublicationKind, Replay, RowChange, RunOutcome, StepOutcome, Trigger,
+        Work,
     },
 };
 use crate::entity::Entity;

@@ -82,10 +82,7 @@ pub(super) async fn adopt(context: &Context, arguments: &AdoptArguments) -> Resu
 }
 
 /// Gives the database back after a confirmation.
-pub(super) async fn release(
-    context: &Context,
-    arguments: &ReleaseDatabaseArguments,
-) -> Result<ExitStatus, CliError> {
+pub(super) async fn release(context: &Context, arguments: &ReleaseDatabaseArguments) -> Result<ExitStatus, CliError> {
     let (operations, output) = (context.settings.open()?, &context.output);
     let mut report = operations.plan_release_database().await?;
     if !arguments.dry_run {

@@ -108,10 +108,12 @@ async fn wait(mut child: Child, signals: &mut Signals) -> io::Result<u8> {
     let pid = Pid::from_child(&child);
     // It is waited for without being taken off the system's list, so that its number stays its own as long as signals may be
     // passed on.
-    let ended = tokio::task::spawn_blocking(move || loop {
-        match rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
-            Err(rustix::io::Errno::INTR) => {}
-            ended => return ended,
+    let ended = tokio::task::spawn_blocking(move || {
+        loop {
+            match rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
+                Err(rustix::io::Errno::INTR) => {}
+                ended => return ended,
+            }
         }
     });
     tokio::pin!(ended);
@@ -153,7 +155,10 @@ fn render(report: &AppMigrationEnd, _layout: &Layout) -> String {
     let took = text::duration(took.max(0));
     push_line(
         &mut answer,
-        &format!("`{}` ended with status {ended}; tables with {rows} stood in the place of the views for {took}, which are back", report.command),
+        &format!(
+            "`{}` ended with status {ended}; tables with {rows} stood in the place of the views for {took}, which are back",
+            report.command
+        ),
     );
     answer
 }

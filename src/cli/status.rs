@@ -11,7 +11,8 @@ use crate::{
     guard::Acceptance,
     ops::{OperationError, Operations},
     report::{
-        AppMigrationReport, DatabaseStatus, Layout as Names, PublicationKind, PublicationReport, RunSummary, StatusReport,
+        AppMigrationReport, DatabaseStatus, Layout as Names, PublicationKind, PublicationReport, RunSummary,
+        StatusReport,
     },
     text,
 };
@@ -368,7 +369,10 @@ last run     run 7 failed after 812 ms, 5 min ago, 2023-11-14 22:13:20Z: boards:
             (said(PublicationKind::Rollback, Some(3), None, Vec::new()), "a rollback of publication 3, by"),
             (said(PublicationKind::Rollback, None, Some(5), Vec::new()), "a rollback to run 5, by"),
             (said(PublicationKind::Rollback, None, None, Vec::new()), "a rollback of some entities, by"),
-            (said(PublicationKind::Adoption, None, None, Vec::new()), "what was live when the database was adopted, by"),
+            (
+                said(PublicationKind::Adoption, None, None, Vec::new()),
+                "what was live when the database was adopted, by",
+            ),
         ] {
             assert!(text.starts_with(&format!("publication 4, {wanted}")), "{text}");
         }

@@ -118,9 +118,8 @@ pub(super) fn close(connection: &mut Connection) -> Result<Vec<String>, GreenErr
     without_foreign_keys(connection, |connection| {
         durable(connection, |connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
-            let switched: String = transaction
-                .query_row("SELECT entities FROM sync_app_migration", [], |row| row.get(0))
-                .doing(doing)?;
+            let switched: String =
+                transaction.query_row("SELECT entities FROM sync_app_migration", [], |row| row.get(0)).doing(doing)?;
             let mut notes = Vec::new();
             for entity in switched.split(',').filter_map(|name| name.parse().ok()) {
                 put_view_back(&transaction, entity, &mut notes)?;

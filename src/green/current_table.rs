@@ -32,9 +32,8 @@ pub(super) fn remember(connection: &Connection, entity: Entity) -> Result<(), Gr
 /// The definitions of the table and its indexes that were written down, for a table of another name.
 fn remembered(connection: &Connection, entity: Entity, name: &str) -> Result<Vec<String>, GreenError> {
     let doing = "reading what a table of the application is made of";
-    let mut statement = connection
-        .prepare("SELECT sql FROM sync_current_tables WHERE entity = ?1 ORDER BY place")
-        .doing(doing)?;
+    let mut statement =
+        connection.prepare("SELECT sql FROM sync_current_tables WHERE entity = ?1 ORDER BY place").doing(doing)?;
     let found = statement.query_map([entity.name()], |row| row.get::<_, String>(0)).doing(doing)?;
     let found: Vec<String> = found.collect::<rusqlite::Result<_>>().doing(doing)?;
     // What cannot be understood is made anew from the version.
@@ -100,7 +99,8 @@ pub(super) fn create(
     let made = made.collect::<Vec<_>>().join(", ");
     connection.execute_batch(&format!("CREATE TABLE {} ({made})", quoted(name))).doing(doing)?;
     let current = Layout::of(connection)?.view(entity);
-    let indexes = entity.table().indexes.iter().filter(|index| index.columns.iter().all(|one| columns::has(&live, one)));
+    let indexes =
+        entity.table().indexes.iter().filter(|index| index.columns.iter().all(|one| columns::has(&live, one)));
     let indexes = indexes.map(|index| {
         let kind = if index.unique { "UNIQUE INDEX" } else { "INDEX" };
         let index_name = quoted(&schema::application_index_name(&current, index));

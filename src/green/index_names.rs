@@ -131,9 +131,7 @@ pub(super) fn is_violated(connection: &Connection, table: &str, index: &Index) -
     let columns = quoted_list(index.columns.iter().copied());
     let known = index.columns.iter().map(|column| format!("{} IS NOT NULL", quoted(column)));
     let known = known.collect::<Vec<_>>().join(" AND ");
-    let sql = format!(
-        "SELECT EXISTS (SELECT 1 FROM {} WHERE {known} GROUP BY {columns} HAVING count(*) > 1)",
-        quoted(table)
-    );
+    let sql =
+        format!("SELECT EXISTS (SELECT 1 FROM {} WHERE {known} GROUP BY {columns} HAVING count(*) > 1)", quoted(table));
     connection.query_row(&sql, [], |row| row.get(0)).doing("looking for duplicate rows")
 }

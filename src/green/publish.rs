@@ -6,8 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use super::{
     app_migration,
     error::{Doing, GreenError},
-    fail, hold, journal,
-    schema::{self, version_table},
+    fail, hold, journal, schema,
     sql::{self, Millis},
     status::{self, Origin},
 };
@@ -15,8 +14,8 @@ use crate::{
     entity::{Entity, MAPPING_VERSION},
     failpoint::Failpoint,
     report::{
-        DiffCounts, GuardReport, HoldReport, Operator, PublicationId, PublicationKind, PublicationReport, RunId,
-        RunOutcome, SnapshotId, StepOutcome, StepReport, SwitchReport,
+        DiffCounts, GuardReport, HoldReport, Layout, Operator, PublicationId, PublicationKind, PublicationReport,
+        RunId, RunOutcome, SnapshotId, StepOutcome, StepReport, SwitchReport,
     },
 };
 
@@ -120,7 +119,7 @@ pub(super) fn publish(
         let active =
             if live.active == 0 { 0 } else { schema::viewed_version(&transaction, entity)?.unwrap_or(live.active) };
         let target = if active == 1 { 2 } else { 1 };
-        let table = version_table(entity, target);
+        let table = Layout::of(&transaction)?.version_table(entity, target);
         if schema::exists(&transaction, &table)? {
             schema::rename(&transaction, &table, &schema::trash_table(entity, run))?;
             fail::reach(&transaction, Failpoint::PublishPutAside)?;

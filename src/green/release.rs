@@ -163,7 +163,9 @@ impl Database {
         leave_wal(&connection, &mut report);
         drop(connection);
         report.notes.extend(
-            lock::remove_side_files(self).into_iter().map(|path| format!("{path} is in use and stays; remove it by hand")),
+            lock::remove_side_files(self)
+                .into_iter()
+                .map(|path| format!("{path} is in use and stays; remove it by hand")),
         );
         Ok(report)
     }

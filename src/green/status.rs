@@ -14,8 +14,8 @@ use super::{
 use crate::{
     entity::{Endpoint, Entity, MAPPING_VERSION},
     report::{
-        DatabaseStatus, DiffCounts, EntityStatus, Layout, PublicationId, PublicationKind, PublicationReport, RecordCounts,
-        Replay, RunId, RunOutcome, RunSummary, SnapshotId, StatusReport, Version,
+        DatabaseStatus, DiffCounts, EntityStatus, Layout, PublicationId, PublicationKind, PublicationReport,
+        RecordCounts, Replay, RunId, RunOutcome, RunSummary, SnapshotId, StatusReport, Version,
     },
 };
 

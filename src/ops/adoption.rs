@@ -66,7 +66,11 @@ impl Operations {
         let held = lock.clone();
         let work = self.blocking(move |database| database.release_database(retention, &held, now));
         let report = lock.beating_while(work).await?;
-        tracing::info!("the database is given back: {} runs and {} publications forgotten", report.runs, report.publications);
+        tracing::info!(
+            "the database is given back: {} runs and {} publications forgotten",
+            report.runs,
+            report.publications
+        );
         Ok(report)
     }
 }

@@ -43,8 +43,7 @@ impl Operations {
         let by = operator.clone();
         let lock = Arc::new(self.blocking(move |database| database.lock_for_app_migration(&by, now)).await?);
         let (held, named) = (lock.clone(), command.clone());
-        let work =
-            self.blocking(move |database| database.open_app_migration(&held, &named, &operator, now, &stop));
+        let work = self.blocking(move |database| database.open_app_migration(&held, &named, &operator, now, &stop));
         let rows = lock.beating_while(work).await?;
         tracing::info!("tables with {rows} rows stand in the place of the views, for `{command}`");
         Ok(AppMigration { lock, command, opened_at: self.clock.now(), rows })

@@ -45,7 +45,8 @@ pub(super) fn plan(connection: &Connection, plan: &mut Plan) -> Result<(), Green
         let mut rows = statement.query([]).doing(doing)?;
         while let Some(row) = rows.next().doing(doing)? {
             let (id, kind): (i64, String) = (row.get(0).doing(doing)?, row.get(1).doing(doing)?);
-            let found = if kind == "text" { read(connection, endpoint, &table, id)? } else { Err(format!("{kind}, no text")) };
+            let found =
+                if kind == "text" { read(connection, endpoint, &table, id)? } else { Err(format!("{kind}, no text")) };
             match found {
                 Ok(summary) => {
                     let fetched_at = time(row.get_ref(2).doing(doing)?);
@@ -86,7 +87,9 @@ fn read(
 fn time(value: ValueRef<'_>) -> Option<Timestamp> {
     let millis = match value {
         ValueRef::Integer(millis) => Some(millis),
-        ValueRef::Text(text) => field::milliseconds(&serde_json::Value::from(String::from_utf8_lossy(text)).to_string()),
+        ValueRef::Text(text) => {
+            field::milliseconds(&serde_json::Value::from(String::from_utf8_lossy(text)).to_string())
+        }
         _ => None,
     };
     Timestamp::from_millisecond(millis?).ok()

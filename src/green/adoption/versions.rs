@@ -94,10 +94,8 @@ fn settle(survey: &Survey, seen: Version, is_told: bool, plan: &mut Plan) {
     }
     let act = Act::Versions(entity, seen, backup);
     if said.active != seen {
-        let found = format!(
-            "{METADATA} says version {} of {entity} is active, while visitors see version {seen}",
-            said.active
-        );
+        let found =
+            format!("{METADATA} says version {} of {entity} is active, while visitors see version {seen}", said.active);
         let done = format!("what visitors see counts: active {seen}, backup {}", described(backup));
         plan.repair(Some(entity), METADATA, found, done, act);
     } else if said.backup == said.active {
@@ -126,7 +124,8 @@ fn unseen(survey: &Survey, plan: &mut Plan) {
     let backup = if active != 0 && survey.rows_of(3 - active) > 0 && said.backup != 0 { 3 - active } else { 0 };
     adopt(survey, 0, active, backup, plan);
     if active != 0 {
-        let found = format!("{METADATA} says version {active} of {entity} is active, but {} does not read it", survey.view());
+        let found =
+            format!("{METADATA} says version {active} of {entity} is active, but {} does not read it", survey.view());
         plan.note(Some(entity), METADATA, found, "the next publish puts it right");
     }
     if said != (Said { active, backup }) {
