@@ -205,7 +205,7 @@ pub enum CliError {
         /// How it ended.
         ended: String,
         /// Why the views are not back.
-        source: OperationError,
+        source: Box<OperationError>,
     },
     /// The console has nothing to be shown on.
     #[error("the console needs a terminal: {0}; the commands need none, see `greenroom --help`")]

@@ -60,7 +60,8 @@ pub(super) async fn run(context: &Context, arguments: &MigrateAppArguments) -> R
         operations.close_app_migration(migration, None).await?;
         return Err(CliError::Stopped(signal));
     }
-    let child = match start(&arguments.command, output.is_json()) {
+    let child = migration.leave_to_command().and_then(|()| start(&arguments.command, output.is_json()));
+    let child = match child {
         Ok(child) => child,
         Err(source) => {
             operations.close_app_migration(migration, None).await?;
@@ -85,7 +86,7 @@ async fn close(
 ) -> Result<AppMigrationEnd, CliError> {
     operations.close_app_migration(migration, code).await.map_err(|error| {
         let ended = code.map_or_else(|| "of which nothing is known".to_owned(), |code| format!("with status {code}"));
-        CliError::AfterMigration { command: command.to_owned(), ended, source: error }
+        CliError::AfterMigration { command: command.to_owned(), ended, source: Box::new(error) }
     })
 }
 

@@ -75,7 +75,11 @@ fn render(report: &StatusReport, held_run: Option<&str>, layout: &Layout) -> Str
             entity.backup_rows.map_or_else(|| "-".to_owned(), text::thousands),
             change(entity.diff),
             text::thousands(entity.snapshots),
-            entity.published_at.map_or_else(|| "never".to_owned(), |at| layout.when(at)),
+            match entity.published_at {
+                Some(at) => layout.when(at),
+                None if entity.active_version == 0 => "never".to_owned(),
+                None => "before greenroom".to_owned(),
+            },
         ]);
     }
     let lines = [

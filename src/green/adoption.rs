@@ -23,6 +23,7 @@ use super::{
     lock::RunLock,
     migrate,
     publish::{self, Made},
+    schema,
     sql::{Millis, time},
     status::Origin,
 };
@@ -92,7 +93,8 @@ fn publish(
             diff: None,
         };
         // Nobody knows what they were made from.
-        publish::insert_switch(connection, publication.id, &switch, Origin::default(), Origin::default())?;
+        let to = Origin { made_at: one.published_at, ..Origin::default() };
+        publish::insert_switch(connection, publication.id, &switch, Origin::default(), to)?;
     }
     Ok(Some(publication.id))
 }
@@ -175,10 +177,10 @@ fn take_over(
     let plan = Plan::make(&transaction)?;
     let mut report = plan.report(false, journal_mode);
     check_obstacles(&report)?;
-    let is_new = migrate::check_version(&transaction, path)? == 0;
+    let had = schema::table_exists(&transaction, Layout::Standard.metadata())?;
     migrate::apply(&transaction, path)?;
-    if is_new {
-        transaction.execute_batch(&format!("DROP TABLE {}", Layout::Standard.metadata())).doing(doing)?;
+    if !had {
+        schema::drop_table(&transaction, Layout::Standard.metadata())?;
     }
     transaction
         .execute(

@@ -248,7 +248,7 @@ impl Database {
 
     fn put_back(&self, connection: &mut Connection) -> Result<Vec<String>, GreenError> {
         let notes = reserve::with_room(self, || close(connection))?;
-        without_foreign_keys(connection, |connection| load::drop_leftovers(connection))?;
+        load::drop_leftovers(connection)?;
         Ok(notes)
     }
 }

@@ -42,14 +42,15 @@ fn remembered(connection: &Connection, entity: Entity, name: &str) -> Result<Vec
 
 /// A `CREATE TABLE` or `CREATE INDEX` as `SQLite` keeps it, for the table `name` in place of its own.
 fn under_name(sql: &str, name: &str) -> Option<String> {
-    let at = match sql.strip_prefix("CREATE TABLE ") {
-        Some(_) => "CREATE TABLE ".len(),
-        None => {
-            let index = sql.find("INDEX ")? + "INDEX ".len();
-            let named = index + identifier(&sql[index..])?;
-            let on = named + sql[named..].to_ascii_uppercase().find("ON")? + 2;
-            on + sql[on..].find(|one: char| !one.is_whitespace())?
-        }
+    const TABLE: &str = "CREATE TABLE ";
+    const INDEX: &str = "INDEX ";
+    let at = if sql.starts_with(TABLE) {
+        TABLE.len()
+    } else {
+        let index = sql.find(INDEX)? + INDEX.len();
+        let named = index + identifier(&sql[index..])?;
+        let on = named + sql[named..].to_ascii_uppercase().find("ON")? + "ON".len();
+        on + sql[on..].find(|one: char| !one.is_whitespace())?
     };
     let end = at + identifier(&sql[at..])?;
     Some(format!("{}{}{}", &sql[..at], quoted(name), &sql[end..]))

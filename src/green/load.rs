@@ -6,6 +6,7 @@ use rusqlite::{Connection, TransactionBehavior, params_from_iter};
 
 use super::{
     columns,
+    database::without_foreign_keys,
     error::{Doing, GreenError},
     fail,
     schema::{self, Place},
@@ -100,7 +101,9 @@ pub(super) fn seal(connection: &Connection, entity: Entity, run: RunId) -> Resul
     schema::count(connection, &name)
 }
 
-/// Drops the shadow and put-aside tables of all runs, each in a transaction of its own.
-pub(super) fn drop_leftovers(connection: &Connection) -> Result<(), GreenError> {
-    schema::leftovers(connection)?.iter().try_for_each(|name| schema::drop_table(connection, name))
+/// Drops the shadow, copied and put-aside tables of all runs and migrations, each in a transaction of its own.
+pub(super) fn drop_leftovers(connection: &mut Connection) -> Result<(), GreenError> {
+    without_foreign_keys(connection, |connection| {
+        schema::leftovers(connection)?.iter().try_for_each(|name| schema::drop_table(connection, name))
+    })
 }

@@ -142,6 +142,15 @@ impl RunLock {
         }
     }
 
+    /// Lets processes that are started from now on keep the lock as long as they live, should this one die before it gives it
+    /// back.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn leave_to_children(&self) -> io::Result<()> {
+        rustix::io::fcntl_setfd(&self.file, rustix::io::FdFlags::empty()).map_err(Into::into)
+    }
+
     fn tell(&self, change: impl FnOnce(&mut Owner)) {
         let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut owner);
@@ -154,6 +163,8 @@ impl RunLock {
 impl Drop for RunLock {
     fn drop(&mut self) {
         drop(self.file.set_len(0));
+        // Closing the file is not enough when a process has it that was started with it.
+        drop(self.file.unlock());
     }
 }
 

@@ -89,7 +89,8 @@ fn entities(connection: &Connection) -> Result<Vec<AdoptedEntity>, GreenError> {
             version => schema::count(connection, &version_table(entity, version))?,
         };
         let active_rows = schema::count(connection, &schema::view(entity))?;
-        Ok(AdoptedEntity { entity, active_version, backup_version, active_rows, backup_rows })
+        let published_at = status::live(connection, entity)?.active_origin.made_at;
+        Ok(AdoptedEntity { entity, active_version, backup_version, active_rows, backup_rows, published_at })
     };
     Entity::ALL.into_iter().map(state).collect()
 }
@@ -184,7 +185,9 @@ fn give_back(
         join(connection, endpoint, snapshot)?;
     }
     fail::reach(connection, Failpoint::ReleaseJoined)?;
-    let own = migrate::own_tables()?;
+    let mut own = migrate::own_tables()?;
+    // An adopted database has none of ours.
+    own.retain(|table| table != Layout::Standard.metadata());
     durable(connection, |connection| {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
         settle_metadata(&transaction, at)?;

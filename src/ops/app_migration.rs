@@ -1,6 +1,6 @@
 //! Tables in the place of the views for the time of a migration of the application.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,14 @@ pub struct AppMigration {
 }
 
 impl AppMigration {
+    /// Lets the command, which is to be started next, keep others from putting the views back under it should this process die.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn leave_to_command(&self) -> io::Result<()> {
+        self.lock.leave_to_children()
+    }
+
     /// Shows others that somebody is at work until `work`, the migration itself, is done.
     pub async fn beating_while<T>(&self, work: impl Future<Output = T>) -> T {
         self.lock.beating_while(work).await

@@ -36,6 +36,8 @@ pub struct AdoptedEntity {
     pub active_rows: u64,
     /// Rows of the backup.
     pub backup_rows: u64,
+    /// When the active version was published, as far as that is known.
+    pub published_at: Option<Timestamp>,
 }
 
 /// The answer of `adopt`, and what it would do.

@@ -53,6 +53,8 @@ fn what_is_whole_is_adopted_as_it_is() {
     let rows = |table: &str| prisma.query(&format!("SELECT * FROM {table}"));
     let (metadata, bodies) = (rows("SyncMetadata"), rows("BoardsJson"));
     let report = adopt(&prisma);
+    let synced = jiff::Timestamp::from_second(1_700_000_000).ok();
+    assert!(report.entities.iter().all(|one| one.published_at == synced), "{report:?}");
     assert_eq!(report.findings, []);
     assert_eq!((rows("SyncMetadata"), rows("BoardsJson")), (metadata, bodies));
     assert_eq!((report.snapshots, report.publication), (18, Some(1)));

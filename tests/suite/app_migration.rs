@@ -19,7 +19,7 @@ use crate::{
     data::Data,
     prisma::{self, OrmReader, Prisma, model},
     process::Process,
-    support::{NO_HOLD, Rig, query},
+    support::{NO_HOLD, Rig, in_time, query},
 };
 
 /// What stands in the places of the ten views.
@@ -262,8 +262,21 @@ async fn a_killed_greenroom_leaves_its_tables_to_the_consoles_recovery() {
     let (shell, rig) = adopted().await;
     let process = waiting(&shell, &rig, &[], "exit 0").await;
     process.signal(Signal::KILL);
+    // The command goes on, and nobody takes its tables away under it.
+    let pid = process.pid();
+    let is_dead = || std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "));
+    in_time("the death of greenroom", async {
+        while !is_dead() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(rig.operations.recover().await.unwrap().is_empty());
+    assert_eq!(shell.call_on(&rig.path, &["sync"]).await.status, 4);
+    are(&rig.reader(), "table");
     let_go(&rig);
     assert_eq!(process.end().await.status, 137);
+    assert!(rig.operations.wait_for_turn(None).await);
     are(&rig.reader(), "table");
     rig.assert_views(&Data::marked(4));
     rig.operations.recover().await.unwrap();

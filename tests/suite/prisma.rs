@@ -2,6 +2,7 @@
 //! reads as the application's ORM does.
 
 use std::{
+    fmt::Write as _,
     path::PathBuf,
     sync::{
         Arc, Condvar, Mutex,
@@ -70,7 +71,7 @@ fn table(entity: Entity, suffix: &str) -> String {
     for (unique, columns) in contract.indexes() {
         let (kind, ending) = if unique { ("UNIQUE INDEX", "key") } else { ("INDEX", "idx") };
         let quoted = columns.iter().map(|column| format!("\"{column}\"")).collect::<Vec<_>>().join(", ");
-        sql += &format!("CREATE {kind} \"{name}_{}_{ending}\" ON \"{name}\"({quoted});\n", columns.join("_"));
+        writeln!(sql, "CREATE {kind} \"{name}_{}_{ending}\" ON \"{name}\"({quoted});", columns.join("_")).unwrap();
     }
     sql
 }
@@ -86,11 +87,13 @@ fn migrations() -> String {
                    \"activeVersion\" INTEGER NOT NULL, \"backupVersion\" INTEGER NOT NULL, \"updatedAt\" DATETIME NOT NULL);\n"
         .to_owned();
     for endpoint in Endpoint::ALL {
-        sql += &format!(
+        writeln!(
+            sql,
             "CREATE TABLE \"{}\" (\"id\" INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, \"data\" JSONB NOT NULL, \
-             \"createdAt\" DATETIME DEFAULT CURRENT_TIMESTAMP, \"updatedAt\" DATETIME NOT NULL);\n",
+             \"createdAt\" DATETIME DEFAULT CURRENT_TIMESTAMP, \"updatedAt\" DATETIME NOT NULL);",
             json_table(endpoint)
-        );
+        )
+        .unwrap();
     }
     for entity in Entity::ALL {
         for suffix in ["_v1", "_v2", "_current"] {

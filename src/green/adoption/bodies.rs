@@ -84,7 +84,7 @@ fn read(
 }
 
 /// Integer milliseconds, or text in one of the forms in which dates are written.
-fn time(value: ValueRef<'_>) -> Option<Timestamp> {
+pub(super) fn time(value: ValueRef<'_>) -> Option<Timestamp> {
     let millis = match value {
         ValueRef::Integer(millis) => Some(millis),
         ValueRef::Text(text) => {

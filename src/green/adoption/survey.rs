@@ -1,10 +1,14 @@
 //! What there is of one entity in a database that is to be adopted.
 
+use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::super::{
-    error::{Doing, GreenError},
-    schema::{self, version_table},
+use super::{
+    super::{
+        error::{Doing, GreenError},
+        schema::{self, version_table},
+    },
+    bodies,
 };
 use crate::{
     entity::Entity,
@@ -38,6 +42,8 @@ pub(super) struct Survey {
     pub(super) rows: [Option<u64>; 2],
     /// The row that counts.
     pub(super) said: Option<Said>,
+    /// When it was written.
+    pub(super) said_at: Option<Timestamp>,
     /// Other rows for the same entity.
     pub(super) superseded: Vec<i64>,
 }
@@ -61,8 +67,9 @@ impl Survey {
         let rows = [rows(1)?, rows(2)?];
         let mut said = metadata(connection, entity)?;
         let newest = said.pop();
-        let superseded = said.into_iter().map(|(id, _)| id).collect();
-        Ok(Self { entity, current, rows, said: newest.map(|(_, said)| said), superseded })
+        let superseded = said.into_iter().map(|(id, ..)| id).collect();
+        let said_at = newest.and_then(|(_, _, at)| at);
+        Ok(Self { entity, current, rows, said: newest.map(|(_, said, _)| said), said_at, superseded })
     }
 
     /// Rows of a version; 0 when its table is missing or there is no such version.
@@ -95,19 +102,22 @@ impl Survey {
 }
 
 /// All rows of an entity, oldest first.
-fn metadata(connection: &Connection, entity: Entity) -> Result<Vec<(i64, Said)>, GreenError> {
+fn metadata(connection: &Connection, entity: Entity) -> Result<Vec<(i64, Said, Option<Timestamp>)>, GreenError> {
     let (doing, table) = ("reading SyncMetadata", Layout::Prisma.metadata());
     if !schema::table_exists(connection, table)? {
         return Ok(Vec::new());
     }
     // Whatever an old program may have written there, a word is no version.
     let sql = format!(
-        "SELECT id, CAST(coalesce(activeVersion, 0) AS INTEGER), CAST(coalesce(backupVersion, 0) AS INTEGER) FROM {table} \
+        "SELECT id, CAST(coalesce(activeVersion, 0) AS INTEGER), CAST(coalesce(backupVersion, 0) AS INTEGER), updatedAt FROM {table} \
          WHERE entityName = ?1 ORDER BY id"
     );
     let mut statement = connection.prepare(&sql).doing(doing)?;
     let rows = statement
-        .query_map([entity.name()], |row| Ok((row.get(0)?, Said { active: row.get(1)?, backup: row.get(2)? })))
+        .query_map([entity.name()], |row| {
+            let said = Said { active: row.get(1)?, backup: row.get(2)? };
+            Ok((row.get(0)?, said, bodies::time(row.get_ref(3)?)))
+        })
         .doing(doing)?;
     rows.collect::<rusqlite::Result<_>>().doing(doing)
 }

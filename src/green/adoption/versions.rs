@@ -138,7 +138,16 @@ fn unseen(survey: &Survey, plan: &mut Plan) {
 fn adopt(survey: &Survey, seen: Version, active_version: Version, backup_version: Version, plan: &mut Plan) {
     let (active_rows, backup_rows) = (survey.rows_of(seen), survey.rows_of(backup_version));
     let entity = survey.entity;
-    plan.entities.push(AdoptedEntity { entity, active_version, backup_version, active_rows, backup_rows });
+    // It was written when that version became the active one.
+    let published_at = survey.said_at.filter(|_| survey.said.is_some_and(|said| said.active == active_version));
+    plan.entities.push(AdoptedEntity {
+        entity,
+        active_version,
+        backup_version,
+        active_rows,
+        backup_rows,
+        published_at,
+    });
 }
 
 fn described(version: Version) -> String {
@@ -186,8 +195,9 @@ fn junction(
     let (now, then) = (lost(seen)?, lost(other)?);
     let (rows, other_rows) = (survey.rows_of(seen), survey.rows_of(other));
     let view = survey.view();
+    let unsaid = if survey.said.is_none() { format!(", {METADATA} has no row for it") } else { String::new() };
     let found = format!(
-        "{view} reads version {seen}, MediaTags_current version {}; {now} of its {rows} rows lead nowhere, and {then} of the \
+        "{view} reads version {seen}, MediaTags_current version {}{unsaid}; {now} of its {rows} rows lead nowhere, and {then} of the \
          {other_rows} rows of version {other}",
         live[tags]
     );

@@ -60,10 +60,10 @@ fn side(point: Failpoint) -> (Kind, &'static [u32], Side) {
         P::RollbackCommitted => (Kind::Rollback, &[1], After),
         // A cleanup switches nothing.
         P::CleanupCleared | P::CleanupPruned | P::CleanupVacuumed => (Kind::Cleanup, &[1], Before),
-        // No command of a drill comes here; `terminal_others` does.
-        P::ConsoleDraw => (Kind::Sync, &[], Before),
-        // Nor to these: they are of another layout, and `adoption`, `release` and `app_migration` let the process die there.
-        P::AdoptLogged
+        // No command of a drill comes here: `terminal_others` does, and `adoption`, `release` and `app_migration`, which let the
+        // process die there, as they need a database of another layout.
+        P::ConsoleDraw
+        | P::AdoptLogged
         | P::AdoptRecorded
         | P::AdoptRepaired
         | P::AdoptWritten
