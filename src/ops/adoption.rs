@@ -52,6 +52,7 @@ impl Operations {
     /// # Errors
     /// When the database was not adopted, or the application migrates.
     pub async fn plan_release_database(&self) -> Result<ReleaseReport, OperationError> {
+        self.end_dead_app_migration().await?;
         let retention = self.retention;
         self.blocking(move |database| database.plan_release(retention)).await
     }

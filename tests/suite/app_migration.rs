@@ -11,7 +11,7 @@ use greenroom::{
     report::{RollbackTarget, RunOutcome},
 };
 use rusqlite::{Connection, types::Value};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -194,6 +194,13 @@ async fn a_command_that_fails_is_told_and_the_views_are_back() {
     are(&rig.reader(), "view");
     rig.assert_views(&Data::marked(4));
     prisma::check(&rig.reader());
+    // What a command leaves running keeps nobody from anything.
+    let script = "PATH=/usr/bin:/bin; sleep 600 >/dev/null 2>&1 & echo $!";
+    let call = shell.call_on(&rig.path, &["migrate-app", "/bin/sh", "-c", script]).await;
+    assert_eq!(call.status, 0, "{}", call.stderr);
+    let left = Pid::from_raw(call.stdout.lines().next().unwrap().parse().unwrap()).unwrap();
+    assert_eq!(shell.call_on(&rig.path, &["cleanup", "--yes"]).await.status, 0);
+    kill_process(left, Signal::KILL).unwrap();
     // The same in a database of greenroom's own.
     shell.rig.publish().await;
     assert_eq!(shell.call(&["migrate-app", "/bin/sh", "-c", "exit 3"]).await.status, 3);
