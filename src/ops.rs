@@ -2,6 +2,7 @@
 
 mod export;
 mod others;
+mod triggers;
 mod watch;
 
 use std::{fmt, io, path::PathBuf, sync::Arc};

@@ -7,6 +7,7 @@ mod kept;
 mod owner;
 mod publication;
 mod run;
+mod trigger;
 mod words;
 
 use std::fmt;
@@ -23,7 +24,10 @@ pub use self::{
         RollbackTarget, SwitchReport,
     },
     run::{AttemptReport, GuardReport, PastStep, RecordCounts, RunReport, RunSummary, StepReport, SyncReport},
-    words::{Guard, HoldEffect, PublicationKind, Replay, RowChange, RunOutcome, StepOutcome, Trigger, Work},
+    trigger::{ServerReport, TaskId, TaskReport, TriggerReport},
+    words::{
+        Guard, HoldEffect, PublicationKind, Replay, RowChange, RunOutcome, StepOutcome, Trigger, TriggerAnswer, Work,
+    },
 };
 use crate::entity::Entity;
 
@@ -127,6 +131,12 @@ pub struct StatusReport {
     pub last_run: Option<RunSummary>,
     /// The newest publication.
     pub publication: Option<PublicationReport>,
+    /// The run that was promised and has not begun yet.
+    pub waiting: Option<TaskReport>,
+    /// Who takes triggers for the database.
+    pub server: Option<ServerReport>,
+    /// The newest trigger that a server took.
+    pub last_trigger: Option<TriggerReport>,
 }
 
 /// What the console shows of one entity.

@@ -204,6 +204,7 @@ mod tests {
             ..never.clone()
         };
         let last = RunSummary {
+            requested_by: None,
             id: 7,
             trigger: Trigger::Cli,
             outcome: Some(RunOutcome::Failed),
@@ -222,6 +223,9 @@ mod tests {
             operator_gone_at: None,
         };
         StatusReport {
+            waiting: None,
+            server: None,
+            last_trigger: None,
             database: DatabaseStatus {
                 path: "green.db".into(),
                 bytes: 1_200_000,

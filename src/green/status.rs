@@ -6,9 +6,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::{
     database::Database,
     error::{Doing, GreenError},
-    hold, journal, lock,
+    hold, journal, lock, presence,
     schema::{self, version_table},
     sql::{Millis, diff_counts, operator, optional_time, time, word},
+    tasks,
 };
 use crate::{
     entity::{Endpoint, Entity, MAPPING_VERSION},
@@ -340,6 +341,8 @@ impl Database {
         let hold = hold::in_force(&transaction)?;
         let held_run = held_run(&transaction)?;
         let publication = newest_publication(&transaction)?;
+        let waiting = tasks::waiting(&transaction)?;
+        let last_trigger = tasks::triggers(&transaction, 1)?.pop();
         let database = self.file_status(&transaction)?;
         drop(transaction);
         // A run without an outcome goes on only while its process has the lock.
@@ -347,7 +350,21 @@ impl Database {
         let running = newest.next_if(|run| run.outcome.is_none());
         let last_run = newest.next();
         let owner = lock::holder(self).known().map(|owner| owner.report(None));
-        Ok(StatusReport { database, source, hold, held_run, running, owner, entities, last_run, publication })
+        let server = presence::server(self);
+        Ok(StatusReport {
+            database,
+            source,
+            hold,
+            held_run,
+            running,
+            owner,
+            entities,
+            last_run,
+            publication,
+            waiting,
+            server,
+            last_trigger,
+        })
     }
 
     pub(super) fn file_status(&self, connection: &Connection) -> Result<DatabaseStatus, GreenError> {
