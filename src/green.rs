@@ -18,6 +18,7 @@ mod layout;
 mod load;
 pub mod lock;
 mod migrate;
+mod presence;
 mod publish;
 mod quarantine;
 mod records;
@@ -32,6 +33,7 @@ mod session;
 mod snapshot;
 mod sql;
 mod status;
+mod tasks;
 mod wal;
 mod watch;
 mod writer;
@@ -41,13 +43,15 @@ pub use self::{
     database::{Database, Patience, path_from_url},
     diff::{Comparison, DiffSubject, Page},
     error::GreenError,
-    journal::{JournalEntry, RunEnd, RunStart},
+    journal::{JournalEntry, Requested, RunEnd, RunStart},
     lock::{BEAT, Holder, Owner, RunLock, SILENCE, holder},
+    presence::{Presence, server},
     publish::{HoldRule, Prepared, Publication, PublishOrder},
     quarantine::{KEPT as QUARANTINE_KEPT, QuarantineQuery},
     rollback::RollbackOptions,
     session::{Begun, LoadedRows, Session},
     snapshot::{KnownBody, SnapshotParts, Staged, Staging, Validated},
     status::{LiveVersion, Origin},
+    tasks::{KEY_LIFETIME, NewTrigger, TaskQuery, TaskState, Verdict},
     watch::{Pulse, Watch},
 };

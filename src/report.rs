@@ -8,6 +8,7 @@ mod kept;
 mod owner;
 mod publication;
 mod run;
+mod trigger;
 mod words;
 
 use std::fmt;
@@ -25,9 +26,10 @@ pub use self::{
         RollbackTarget, SwitchReport,
     },
     run::{AttemptReport, GuardReport, PastStep, RecordCounts, RunReport, RunSummary, StepReport, SyncReport},
+    trigger::{ServerReport, TaskId, TaskReport, TriggerReport},
     words::{
         FindingKind, Guard, HoldEffect, Layout, PublicationKind, Replay, RowChange, RunOutcome, StepOutcome, Trigger,
-        Work,
+        TriggerAnswer, Work,
     },
 };
 use crate::entity::Entity;
@@ -136,6 +138,12 @@ pub struct StatusReport {
     pub last_run: Option<RunSummary>,
     /// The newest publication.
     pub publication: Option<PublicationReport>,
+    /// The run that was promised and has not begun yet.
+    pub waiting: Option<TaskReport>,
+    /// Who takes triggers for the database.
+    pub server: Option<ServerReport>,
+    /// The newest trigger that a server took.
+    pub last_trigger: Option<TriggerReport>,
 }
 
 /// What the console shows of one entity.

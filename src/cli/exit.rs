@@ -230,7 +230,9 @@ impl CliError {
     #[must_use]
     pub fn status(&self) -> ExitStatus {
         match self {
-            Self::Operation(OperationError::Green(GreenError::Locked { .. })) => ExitStatus::Locked,
+            Self::Operation(OperationError::Green(GreenError::Locked { .. } | GreenError::Served { .. })) => {
+                ExitStatus::Locked
+            }
             Self::Operation(OperationError::Green(GreenError::Held { .. })) | Self::UnderHold { .. } => {
                 ExitStatus::Held
             }
@@ -283,6 +285,7 @@ mod tests {
 
     fn run(outcome: RunOutcome, error: Option<&str>) -> RunSummary {
         RunSummary {
+            requested_by: None,
             id: 7,
             trigger: Trigger::Cli,
             outcome: Some(outcome),

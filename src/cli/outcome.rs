@@ -268,6 +268,7 @@ pub(super) mod tests {
 
     pub(in crate::cli) fn report(outcome: RunOutcome, entities: Vec<StepReport>) -> SyncReport {
         let run = RunSummary {
+            requested_by: None,
             id: 7,
             trigger: Trigger::Cli,
             outcome: Some(outcome),

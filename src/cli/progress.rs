@@ -214,6 +214,7 @@ mod tests {
         let made_from = RecordCounts::default();
         let before = |entity| EntityBefore { entity, active_version: 1, backup_version: 0, rows: 5, made_from };
         let mut state = RunState::begin(&record(RunEvent::Started {
+            requested_by: None,
             trigger: Trigger::Cli,
             operator: Operator { user: "ana".into(), host: "box".into(), pid: 1 },
             source: "http://blue".into(),

@@ -205,6 +205,7 @@ mod tests {
 
     fn summary() -> RunSummary {
         RunSummary {
+            requested_by: None,
             id: 7,
             trigger: Trigger::Cli,
             outcome: Some(RunOutcome::Failed),

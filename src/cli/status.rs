@@ -231,6 +231,7 @@ mod tests {
             ..never.clone()
         };
         let last = RunSummary {
+            requested_by: None,
             id: 7,
             trigger: Trigger::Cli,
             outcome: Some(RunOutcome::Failed),
@@ -249,6 +250,9 @@ mod tests {
             operator_gone_at: None,
         };
         StatusReport {
+            waiting: None,
+            server: None,
+            last_trigger: None,
             database: DatabaseStatus {
                 path: "green.db".into(),
                 layout: Names::Standard,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rusqlite::ErrorCode;
 
 use crate::entity::Entity;
-use crate::report::{AppMigrationReport, HoldReport, Operator, OwnerReport, PublicationId, Work};
+use crate::report::{AppMigrationReport, HoldReport, Operator, OwnerReport, PublicationId, ServerReport, Work};
 
 /// An error of the target.
 #[derive(Debug, thiserror::Error)]
@@ -209,6 +209,15 @@ pub enum GreenError {
     Locked {
         /// Who has it, as far as that could be read.
         owner: Option<Box<OwnerReport>>,
+    },
+    /// Another process takes triggers for the database.
+    #[error(
+        "{} takes triggers for this database already; end that one first, or let this one serve another database",
+        .server.as_deref().map_or_else(|| "another greenroom".to_owned(), ToString::to_string)
+    )]
+    Served {
+        /// Who does, as far as that could be read.
+        server: Option<Box<ServerReport>>,
     },
     /// The process that has the lock is not ours to end.
     #[error(

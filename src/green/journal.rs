@@ -7,14 +7,14 @@ use super::{
     error::{Doing, GreenError},
     fail, quarantine, recovery,
     sql::{Millis, diff_counts, operator, optional_time, optional_word, prefixed_operator, time, word},
-    status,
+    status, tasks,
 };
 use crate::{
     entity::Entity,
     failpoint::Failpoint,
     report::{
         AttemptReport, Guard, GuardReport, Operator, PublicationId, Replay, RunId, RunOutcome, RunReport, RunSummary,
-        StepOutcome, StepReport, Trigger,
+        StepOutcome, StepReport, TaskId, Trigger,
     },
 };
 
@@ -30,6 +30,8 @@ pub struct RunStart {
     pub source: String,
     /// Who started it.
     pub operator: Operator,
+    /// Who asked for it and what was promised, when that was no person at this host.
+    pub requested: Option<Requested>,
     /// The entities that it is about; `None` for all.
     pub scope: Option<Vec<Entity>>,
     /// Whether it is to stop before the publish.
@@ -38,6 +40,15 @@ pub struct RunStart {
     pub replay: Option<(Replay, RunId)>,
     /// When.
     pub at: Timestamp,
+}
+
+/// A run that was promised to another program or by the schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requested {
+    /// Who asked for it.
+    pub by: String,
+    /// What was promised.
+    pub task: TaskId,
 }
 
 /// One event of a run and what it says of a step or an attempt.
@@ -79,7 +90,7 @@ pub(super) fn begin(connection: &Connection, start: &RunStart) -> Result<(RunId,
     connection
         .execute(
             "INSERT INTO sync_runs (trigger_kind, source, operator_user, operator_host, operator_pid, base_publication, \
-             scope, dry_run, replay, replay_of, started_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             scope, dry_run, replay, replay_of, started_at, requested_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             params![
                 start.trigger.word(),
                 start.source,
@@ -91,11 +102,16 @@ pub(super) fn begin(connection: &Connection, start: &RunStart) -> Result<(RunId,
                 start.dry_run,
                 start.replay.map(|(replay, _)| replay.word()),
                 start.replay.map(|(_, run)| run),
-                Millis(start.at)
+                Millis(start.at),
+                start.requested.as_ref().map(|requested| &requested.by)
             ],
         )
         .doing(doing)?;
-    Ok((connection.last_insert_rowid(), base))
+    let run = connection.last_insert_rowid();
+    if let Some(requested) = &start.requested {
+        tasks::begin(connection, requested.task, run, start.at)?;
+    }
+    Ok((run, base))
 }
 
 /// Names joined by commas.
@@ -310,6 +326,7 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
         finished_at,
         duration_ms: finished_at.map(|end| (end.as_millisecond() - started_at.as_millisecond()).max(0)),
         operator: operator(row)?,
+        requested_by: row.get("requested_by")?,
         source: row.get("source")?,
         publication: row.get("publication")?,
         scope: optional_word(row, "scope", |names| names.split(',').map(|name| name.parse().ok()).collect())?,
@@ -430,5 +447,6 @@ pub(super) fn remove_old(connection: &Connection, keep: u64) -> Result<u64, Gree
     let sql = format!("DELETE FROM sync_runs WHERE id IN ({OLD_RUNS})");
     let removed = connection.execute(&sql, [keep]).doing("removing old runs")?;
     quarantine::forget_gone(connection)?;
+    tasks::remove_old(connection)?;
     Ok(removed as u64)
 }

@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_bookkeeping.sql"),
     include_str!("../../migrations/0002_guards.sql"),
     include_str!("../../migrations/0003_operators.sql"),
+    include_str!("../../migrations/0004_triggers.sql"),
     include_str!("../../migrations/0005_adoption.sql"),
 ];
 

@@ -7,9 +7,10 @@ use super::{
     app_migration,
     database::Database,
     error::{Doing, GreenError},
-    hold, journal, lock,
+    hold, journal, lock, presence,
     schema::{self, version_table},
     sql::{Millis, diff_counts, operator, optional_time, time, word},
+    tasks,
 };
 use crate::{
     entity::{Endpoint, Entity, MAPPING_VERSION},
@@ -347,6 +348,8 @@ impl Database {
         let held_run = held_run(&transaction)?;
         let app_migration = app_migration::open_one(&transaction)?;
         let publication = newest_publication(&transaction)?;
+        let waiting = tasks::waiting(&transaction)?;
+        let last_trigger = tasks::triggers(&transaction, 1)?.pop();
         let database = self.file_status(&transaction)?;
         drop(transaction);
         // A run without an outcome goes on only while its process has the lock.
@@ -354,6 +357,7 @@ impl Database {
         let running = newest.next_if(|run| run.outcome.is_none());
         let last_run = newest.next();
         let owner = lock::holder(self).known().map(|owner| owner.report(None));
+        let server = presence::server(self);
         Ok(StatusReport {
             database,
             source,
@@ -365,6 +369,9 @@ impl Database {
             entities,
             last_run,
             publication,
+            waiting,
+            server,
+            last_trigger,
         })
     }
 

@@ -22,6 +22,8 @@ pub struct Pulse {
     pub snapshots: (Option<i64>, u64),
     /// The run without an outcome, and who wants it to end.
     pub unfinished: Option<(RunId, Operator, Option<Operator>)>,
+    /// The newest trigger, and how many promised runs are over.
+    pub triggers: (Option<i64>, u64),
     /// Version of the schema: tables and views were made, switched or dropped.
     pub schema: i64,
 }
@@ -84,8 +86,15 @@ impl Watch {
             .doing(doing)?;
         let unfinished = journal::unfinished(&transaction)?
             .map(|RunSummary { id, operator, cancel_asked_by, .. }| (id, operator, cancel_asked_by));
+        let triggers = transaction
+            .query_row(
+                "SELECT (SELECT max(id) FROM sync_triggers), (SELECT count(*) FROM sync_tasks WHERE outcome IS NOT NULL)",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .doing(doing)?;
         let schema = transaction.query_row("PRAGMA schema_version", [], |row| row.get(0)).doing(doing)?;
-        Ok(Pulse { newest_run, publication, hold, snapshots, unfinished, schema })
+        Ok(Pulse { newest_run, publication, hold, snapshots, unfinished, triggers, schema })
     }
 
     /// The events of `run` after the one numbered `after`, as JSON, in their order.

@@ -100,6 +100,8 @@ pub struct RunSummary {
     pub duration_ms: Option<i64>,
     /// Who started it.
     pub operator: Operator,
+    /// At whose word, when that was no person at that host: who triggered it over HTTP, or the schedule.
+    pub requested_by: Option<String>,
     /// Address of its source.
     pub source: String,
     /// The publication that it made.

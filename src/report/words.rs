@@ -43,6 +43,26 @@ words! {
         Cli = "cli",
         /// The staged snapshots of an earlier run, at an operator's word.
         Replay = "replay",
+        /// Another program, over HTTP.
+        Http = "http",
+        /// The schedule of `serve`.
+        Schedule = "schedule",
+    }
+}
+
+words! {
+    /// What is answered to a trigger.
+    TriggerAnswer {
+        /// A run begins for it.
+        Started = "started",
+        /// A run that was promised before and has not begun yet, or that goes by the same name, is the one for it.
+        Joined = "joined",
+        /// A run begins for it after the one that goes on, or after a moment without more triggers.
+        Waiting = "waiting",
+        /// No run: the hold is set.
+        Held = "held",
+        /// No run: nothing may be written.
+        ReadOnly = "read-only",
     }
 }
 

@@ -62,6 +62,7 @@ impl Emitter {
         let event = RunEvent::Started {
             trigger: request.trigger,
             operator: context.operator.clone(),
+            requested_by: request.requested.as_ref().map(|requested| requested.by.clone()),
             source: context.bodies.shown(),
             based_on: session.base(),
             entities: entities.collect(),

@@ -53,6 +53,9 @@ pub enum RunEvent {
         trigger: Trigger,
         /// Who started it.
         operator: Operator,
+        /// At whose word, when that was no person at that host.
+        #[serde(default)]
+        requested_by: Option<String>,
         /// Address of its source.
         source: String,
         /// The publication that it is based on.
@@ -329,9 +332,13 @@ impl RunEvent {
 impl fmt::Display for RunEvent {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Started { trigger, operator, source, entities, dry_run, replay_of, .. } => {
+            Self::Started { trigger, operator, requested_by, source, entities, dry_run, replay_of, .. } => {
                 let dry = if *dry_run { "dry run " } else { "" };
-                write!(out, "{dry}started by {operator} ({trigger}) from ")?;
+                write!(out, "{dry}started by {operator} ({trigger}")?;
+                if let Some(by) = requested_by {
+                    write!(out, " {by}")?;
+                }
+                write!(out, ") from ")?;
                 match replay_of {
                     Some(run) => write!(out, "the snapshots of run {run}")?,
                     None => write!(out, "{source}")?,

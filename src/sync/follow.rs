@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use super::event::{EventRecord, RunEvent};
 use crate::{
-    green::{Database, GreenError, Holder, Pulse, SILENCE, Watch, holder},
-    report::{Operator, RunId, RunOutcome, RunSummary, Work},
+    green::{Database, GreenError, Holder, Pulse, SILENCE, Watch, holder, server},
+    report::{Operator, RunId, RunOutcome, RunSummary, ServerReport, Work},
 };
 
 /// What is seen of other processes.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all that is seen are events")]
 pub enum Observed {
     /// An event of another process's run. All events of a run come in their order, the first one first.
     Event(EventRecord),
@@ -53,6 +54,7 @@ pub struct Follower {
     watch: Watch,
     own: Operator,
     pulse: Option<Pulse>,
+    server: Option<ServerReport>,
     followed: Option<Followed>,
     /// The newest run that is over and was told or is none of ours to tell.
     over: RunId,
@@ -65,7 +67,15 @@ impl Follower {
     /// When the database cannot be opened.
     pub fn open(database: &Database, own: Operator) -> Result<Self, GreenError> {
         let watch = Watch::open(database)?;
-        Ok(Self { database: database.clone(), watch, own, pulse: None, followed: None, over: 0 })
+        Ok(Self {
+            database: database.clone(),
+            watch,
+            own,
+            pulse: None,
+            server: server(database),
+            followed: None,
+            over: 0,
+        })
     }
 
     /// Whether another process's run goes on, so that its silence or its end must be looked for.
@@ -100,6 +110,14 @@ impl Follower {
             }
             if self.pulse.as_ref() != Some(&pulse) {
                 self.pulse = Some(pulse);
+                seen.push(Observed::Changed);
+            }
+        }
+        // It begins and ends without a word in the database.
+        let server = server(&self.database);
+        if self.server != server {
+            self.server = server;
+            if !seen.contains(&Observed::Changed) {
                 seen.push(Observed::Changed);
             }
         }

@@ -9,7 +9,7 @@ use crate::{
     blue::Client,
     clock::Clock,
     entity::Entity,
-    green::{Database, HoldRule, Retention},
+    green::{Database, HoldRule, Requested, Retention},
     guard::{Acceptance, GuardLimits},
     report::{Operator, PublicationId, PublicationKind, Replay, RunId, SnapshotId, Trigger},
 };
@@ -114,6 +114,8 @@ impl Bodies {
 pub struct SyncOptions {
     /// What starts it.
     pub trigger: Trigger,
+    /// Who asked for it and what was promised, when that was no person at this host.
+    pub requested: Option<Requested>,
     /// The entities that it is about.
     pub scope: Scope,
     /// Fetch and load also what did not change, and switch to rows that are the same.
@@ -136,6 +138,7 @@ impl SyncOptions {
     pub fn full(trigger: Trigger) -> Self {
         Self {
             trigger,
+            requested: None,
             scope: Scope::default(),
             force: false,
             partial: false,

@@ -38,6 +38,7 @@ pub async fn run(
         trigger: request.trigger,
         source: context.bodies.shown(),
         operator: context.operator.clone(),
+        requested: request.requested.clone(),
         scope: request.scope.named(),
         dry_run: request.dry_run,
         replay: context.bodies.replay(),

@@ -49,6 +49,8 @@ pub struct RunState {
     pub operator_gone_at: Option<Timestamp>,
     /// Who started it.
     pub operator: Operator,
+    /// At whose word, when that was no person at that host.
+    pub requested_by: Option<String>,
     trigger: Trigger,
     source: String,
 }
@@ -57,8 +59,18 @@ impl RunState {
     /// The state after the first event of a run; `None` when `record` is another one.
     #[must_use]
     pub fn begin(record: &EventRecord) -> Option<Self> {
-        let RunEvent::Started { trigger, operator, source, entities, left_alone, dry_run, replay, replay_of, .. } =
-            &record.event
+        let RunEvent::Started {
+            trigger,
+            operator,
+            requested_by,
+            source,
+            entities,
+            left_alone,
+            dry_run,
+            replay,
+            replay_of,
+            based_on: _,
+        } = &record.event
         else {
             return None;
         };
@@ -86,6 +98,7 @@ impl RunState {
             cancel_asked_by: None,
             operator_gone_at: None,
             operator: operator.clone(),
+            requested_by: requested_by.clone(),
             trigger: *trigger,
             source: source.clone(),
         })
@@ -223,6 +236,7 @@ impl RunState {
             finished_at: self.finished_at,
             duration_ms: self.finished_at.map(|end| (end.as_millisecond() - self.started_at.as_millisecond()).max(0)),
             operator: self.operator.clone(),
+            requested_by: self.requested_by.clone(),
             source: self.source.clone(),
             publication: self.publication,
             scope: (self.steps.len() < Entity::ALL.len()).then(|| self.steps.iter().map(|step| step.entity).collect()),
@@ -267,6 +281,7 @@ mod tests {
         record(
             1,
             RunEvent::Started {
+                requested_by: None,
                 trigger: Trigger::Cli,
                 operator,
                 source: "http://blue".into(),

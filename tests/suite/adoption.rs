@@ -17,7 +17,7 @@ use crate::{
     data::Data,
     prisma::{self, OrmReader, Prisma},
     support::{NO_HOLD, query},
-    upgrade::TO_VERSION_2,
+    upgrade::{TO_VERSION_2, TO_VERSION_3, TO_VERSION_4},
 };
 
 fn text(text: &str) -> Value {
@@ -440,7 +440,9 @@ async fn what_an_earlier_greenroom_did_beside_is_taken_over() {
     // One that knew nothing of the application's names made its own tables and switched the same views.
     let standard = Shell::with(&Data::marked(1)).await;
     standard.rig.publish().await;
-    standard.rig.writer().execute_batch(TO_VERSION_2).unwrap();
+    for back in [TO_VERSION_4, TO_VERSION_3, TO_VERSION_2] {
+        standard.rig.writer().execute_batch(back).unwrap();
+    }
     let prisma = Prisma::synced();
     let connection = prisma.connection();
     connection.execute("ATTACH ?1 AS old", [standard.rig.path.to_str().unwrap()]).unwrap();

@@ -2,8 +2,9 @@
 //!
 //! `fake_blue` is the source, `fault_matrix` what becomes of a run with each of its faults, `data` what it sends and the rows
 //! that must come of it, `any_body` whatever else it may send, `contract` the tables as the reading application knows them,
-//! `prisma` a database as that application's own migrations and its old system leave it, `support` a database with operations on it, `desk` a console on those, `invariants` what must hold after anything,
-//! `drill` what goes wrong with the program itself.
+//! `prisma` a database as that application's own migrations and its old system leave it, `support` a database with
+//! operations on it, `desk` a console on those, `invariants` what must hold after anything, `drill` what goes wrong with the
+//! program itself.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 mod adoption;
@@ -22,6 +23,7 @@ mod contract;
 mod data;
 mod desk;
 mod diff;
+mod dispatch;
 mod drill;
 mod events;
 mod failures;

@@ -125,6 +125,7 @@ impl Walk {
         }
         let injected = self.rig.blue.injected_in_all();
         let options = SyncOptions {
+            requested: None,
             trigger: Trigger::Cli,
             scope: Scope::of(&asked.scope),
             force: asked.force,

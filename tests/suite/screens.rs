@@ -120,6 +120,9 @@ pub(crate) fn status(active: i64, backup: i64) -> StatusReport {
         run_id: (active != 0).then_some(6),
     });
     StatusReport {
+        waiting: None,
+        server: None,
+        last_trigger: None,
         database: DatabaseStatus {
             path: "/data/green.db".into(),
             layout: Layout::Standard,
@@ -142,6 +145,7 @@ pub(crate) fn status(active: i64, backup: i64) -> StatusReport {
 
 pub(crate) fn past_run(id: i64, outcome: RunOutcome, error: Option<&str>) -> RunSummary {
     RunSummary {
+        requested_by: None,
         id,
         trigger: Trigger::Console,
         outcome: Some(outcome),
@@ -240,6 +244,7 @@ pub(crate) fn started() -> RunEvent {
         made_from: RecordCounts { records: 1203, duplicates: 3, ..RecordCounts::default() },
     });
     RunEvent::Started {
+        requested_by: None,
         trigger: Trigger::Console,
         operator: operator(),
         source: "https://blue.example.com/".into(),

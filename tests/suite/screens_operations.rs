@@ -269,6 +269,7 @@ fn gone_back(size: Size, lying_on_top: Option<KeyCode>) -> Scene {
     let [Effect::Replay(options)] = effects.as_slice() else { panic!("{effects:?}") };
     assert_eq!((options.run, options.replay, options.dry_run), (3, Replay::Rollback, true));
     scene.event(RunEvent::Started {
+        requested_by: None,
         trigger: greenroom::report::Trigger::Replay,
         operator: operator(),
         source: "snapshots of run 3".into(),

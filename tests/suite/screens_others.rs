@@ -33,6 +33,7 @@ impl Scene {
 fn started_by(by: Operator) -> RunEvent {
     let RunEvent::Started { trigger, source, based_on, entities, .. } = started() else { unreachable!() };
     RunEvent::Started {
+        requested_by: None,
         trigger,
         operator: by,
         source,

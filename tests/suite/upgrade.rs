@@ -7,9 +7,17 @@ use greenroom::{
 
 use crate::{data::Data, support::Rig};
 
-/// Takes a database back to the bookkeeping of its second version, as if no later greenroom had seen it.
+/// Takes a database back to the bookkeeping of its fourth version, as if no later greenroom had seen it.
+pub(crate) const TO_VERSION_4: &str = "
+    DROP TABLE sync_adoption; DROP TABLE sync_current_tables; DROP TABLE sync_app_migration; PRAGMA user_version = 4;";
+
+/// The same from the fourth version to the third.
+pub(crate) const TO_VERSION_3: &str = "
+    DROP TRIGGER sync_runs_of_tasks; DROP TRIGGER sync_runs_counted; DROP TABLE sync_run_totals; DROP TABLE sync_triggers;
+    DROP TABLE sync_tasks; ALTER TABLE sync_runs DROP COLUMN requested_by; PRAGMA user_version = 3;";
+
+/// The same from the third version to the second.
 pub(crate) const TO_VERSION_2: &str = "
-    DROP TABLE sync_adoption; DROP TABLE sync_current_tables; DROP TABLE sync_app_migration;
     ALTER TABLE sync_runs DROP COLUMN cancel_user; ALTER TABLE sync_runs DROP COLUMN cancel_host;
     ALTER TABLE sync_runs DROP COLUMN cancel_pid; ALTER TABLE sync_runs DROP COLUMN cancel_at;
     ALTER TABLE sync_runs DROP COLUMN operator_gone_at; ALTER TABLE sync_runs DROP COLUMN untold;
@@ -34,8 +42,9 @@ async fn what_the_first_version_wrote_is_taken_over() {
     let rig = Rig::new(&Data::small(2)).await;
     rig.publish().await;
     rig.publish_data(&broken).await;
-    rig.writer().execute_batch(TO_VERSION_2).unwrap();
-    rig.writer().execute_batch(TO_VERSION_1).unwrap();
+    for back in [TO_VERSION_4, TO_VERSION_3, TO_VERSION_2, TO_VERSION_1] {
+        rig.writer().execute_batch(back).unwrap();
+    }
     let before = rig.picture();
     Database::open(&rig.path).unwrap();
     let upgraded = rig.picture();
@@ -43,6 +52,8 @@ async fn what_the_first_version_wrote_is_taken_over() {
     rig.check();
     let runs = rig.operations.runs(10).await.unwrap();
     assert!(runs.iter().all(|run| run.scope.is_none() && !run.dry_run && run.replay_of.is_none()), "{runs:?}");
+    let totals = "SELECT runs FROM sync_run_totals WHERE trigger_kind = 'cli' AND outcome = 'published'";
+    assert_eq!(rig.number(totals), 2, "earlier runs are counted");
     // What the source still sends is met for the first time by the first run that looks.
     assert_eq!(rig.sync().await.outcome(), RunOutcome::Unchanged);
     let query = QuarantineQuery { limit: 10, ..QuarantineQuery::default() };
