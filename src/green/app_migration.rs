@@ -2,7 +2,7 @@
 //! the live rows stand in the place of the views until such a migration ends.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -81,7 +81,15 @@ fn copy(connection: &mut Connection, entity: Entity, stop: &CancellationToken) -
         fail::reach(connection, Failpoint::AppCopied)?;
         after = end;
     }
-    indexes.iter().try_for_each(|index| connection.execute_batch(index)).doing(doing)?;
+    for index in &indexes {
+        match connection.execute_batch(index) {
+            // The old system's rows may be there twice where the live version has no such index either.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                tracing::warn!("{entity}: an index cannot be built for the migration: {error}");
+            }
+            built => built.doing(doing)?,
+        }
+    }
     Ok(copied)
 }
 

@@ -367,6 +367,21 @@ async fn what_the_migrations_leave_becomes_views_with_the_first_publish() {
     assert_eq!(rig.number(kinds), 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_somebody_filled_in_the_place_of_a_view_is_not_lost() {
+    let prisma = Prisma::fresh();
+    prisma.adopt();
+    prisma::fill(&prisma.connection(), "Boards_current", &Data::marked(9), Entity::Boards);
+    let rig = prisma.rig(&Data::marked(1)).await;
+    let ran = rig.start().end().await.unwrap();
+    assert_eq!(ran.outcome(), RunOutcome::Failed);
+    assert!(ran.error().contains("boards_current is a table with rows where the view belongs"), "{}", ran.error());
+    rig.assert_view(Entity::Boards, Data::marked(9).rows(Entity::Boards));
+    rig.writer().execute_batch("DELETE FROM Boards_current").unwrap();
+    assert_eq!(rig.start().end().await.unwrap().outcome(), RunOutcome::Published);
+    rig.assert_views(&Data::marked(1));
+}
+
 fn adopt_fresh(prisma: &Prisma) -> AdoptionReport {
     let planned = prisma.plan();
     let done = prisma.adopt();

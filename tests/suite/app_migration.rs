@@ -177,6 +177,19 @@ async fn tables_are_those_that_the_migrations_had_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_old_system_left_twice_is_copied_as_it_is() {
+    let prisma = Prisma::synced();
+    prisma.execute("DROP INDEX Talents_v2_talentUserNumber_key; UPDATE Talents_v2 SET talentUserNumber = 7");
+    prisma.adopt();
+    let rig = prisma.rig(&Data::marked(3)).await;
+    let migration = rig.operations.open_app_migration("a test".to_owned(), CancellationToken::new()).await.unwrap();
+    are(&rig.reader(), "table");
+    assert_eq!(rig.number("SELECT count(*) FROM Talents_current WHERE talentUserNumber = 7"), 6);
+    rig.operations.close_app_migration(migration, Some(0)).await.unwrap();
+    are(&rig.reader(), "view");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_fails_is_told_and_the_views_are_back() {
     let (shell, rig) = adopted().await;
     let call = shell.call_on(&rig.path, &["migrate-app", "--", "/bin/sh", "-c", "echo out; exit 42"]).await;
