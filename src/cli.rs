@@ -1,6 +1,7 @@
 //! The command line: one file a command, each turning its arguments into an operation and showing the report.
 
 mod adopt;
+mod app_scripts;
 mod cancel;
 mod cleanup;
 mod console;

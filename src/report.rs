@@ -17,7 +17,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    adoption::{AdoptedEntity, AdoptionFinding, AdoptionReport, AppMigrationEnd, AppMigrationReport, ReleaseReport},
+    adoption::{
+        AdoptedEntity, AdoptionFinding, AdoptionReport, AppMigrationEnd, AppMigrationReport, AppScriptsReport,
+        ReleaseReport,
+    },
     diff::{ColumnDiff, DiffCounts, DiffReport, DiffSide, EntityDiff, RowDiff},
     kept::{CleanupReport, QuarantineList, QuarantineRecord, QuarantineReport, SnapshotReport},
     owner::{CancelReport, OwnerReport, WalReader},

@@ -10,6 +10,7 @@
 mod adoption;
 mod any_body;
 mod app_migration;
+mod app_scripts;
 mod cancel;
 mod cleanup;
 mod commands;
