@@ -2,6 +2,7 @@
 
 mod export;
 mod others;
+mod service;
 mod triggers;
 mod watch;
 

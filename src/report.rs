@@ -3,6 +3,7 @@
 //! Serialized as camelCase; times are RFC 3339 in UTC, durations whole milliseconds in fields that end in `Ms`.
 
 mod diff;
+mod health;
 mod kept;
 mod owner;
 mod publication;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     diff::{ColumnDiff, DiffCounts, DiffReport, DiffSide, EntityDiff, RowDiff},
+    health::{EntityFigures, FiguresReport, HealthReport, RunTotal},
     kept::{CleanupReport, QuarantineList, QuarantineRecord, QuarantineReport, SnapshotReport},
     owner::{CancelReport, OwnerReport, WalReader},
     publication::{
