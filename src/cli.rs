@@ -9,6 +9,7 @@ pub mod exit;
 mod follow;
 mod history;
 mod hold;
+mod lasting;
 mod logging;
 mod outcome;
 pub mod output;
@@ -19,6 +20,8 @@ mod quarantine;
 mod replay;
 mod rollback;
 mod runs;
+mod secret;
+mod serve;
 pub mod settings;
 pub mod signal;
 mod status;
@@ -37,11 +40,14 @@ pub use self::{
     exit::{CliError, ExitStatus},
     history::HistoryArguments,
     hold::HoldArguments,
+    lasting::{BadLasting, Lasting},
     output::Output,
     publish::PublishArguments,
     quarantine::QuarantineArguments,
     rollback::RollbackArguments,
     runs::RunsArguments,
+    secret::NoSecret,
+    serve::ServeArguments,
     settings::Settings,
     sync::SyncArguments,
     wait::WaitLimit,
@@ -107,6 +113,8 @@ pub enum Command {
     Release,
     /// Remove old snapshots, leftovers and old runs, and give their space back
     Cleanup(CleanupArguments),
+    /// Take triggers over HTTP, run what they ask for, and tell of health and figures
+    Serve(ServeArguments),
     /// Open the console on a built-in source with data that changes
     Demo,
 }
@@ -143,10 +151,13 @@ struct Context {
 }
 
 impl Cli {
-    /// Writes log lines for the commands without a screen of their own, when `-v` asks for them.
+    /// Writes log lines for the commands without a screen of their own, when `-v` asks for them; those of a service always.
     pub fn set_up_logging(&self) {
-        if !matches!(self.command, None | Some(Command::Demo)) {
-            logging::install(self.settings.verbose);
+        match self.command {
+            None | Some(Command::Demo) => {}
+            // A service whose log says nothing is none that anybody can run.
+            Some(Command::Serve(_)) => logging::install(self.settings.verbose.saturating_add(1)),
+            Some(_) => logging::install(self.settings.verbose),
         }
     }
 
@@ -205,6 +216,7 @@ async fn execute(context: &Context, command: Option<Command>) -> Result<ExitStat
         Some(Command::Hold(arguments)) => hold::hold(context, &arguments).await,
         Some(Command::Release) => hold::release(context).await,
         Some(Command::Rollback(arguments)) => rollback::run(context, &arguments).await,
+        Some(Command::Serve(arguments)) => serve::run(context, &arguments).await,
         Some(Command::Cleanup(arguments)) => cleanup::run(context, &arguments).await,
     }
 }

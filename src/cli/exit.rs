@@ -1,8 +1,8 @@
 //! How the program ends: its exit statuses and the errors behind them.
 
-use std::{io, process::ExitCode};
+use std::{io, net::SocketAddr, process::ExitCode};
 
-use super::signal::Signal;
+use super::{secret::NoSecret, signal::Signal};
 use crate::{
     entity::Endpoint,
     green::GreenError,
@@ -186,6 +186,28 @@ pub enum CliError {
     /// The system refused what the program needs to run at all.
     #[error("cannot start: {0}")]
     Start(#[source] io::Error),
+    /// What triggers have to know is not set, or cannot be used.
+    #[error(transparent)]
+    NoSecret(#[from] NoSecret),
+    /// Two spans of time that contradict each other.
+    #[error(
+        "--debounce-longest has to be at least --debounce; a burst of triggers would otherwise never be waited for"
+    )]
+    Debounce,
+    /// No name of a header.
+    #[error("`{given}` is not the name of an HTTP header; give --client-address-header one such as X-Real-IP")]
+    BadHeader {
+        /// What was given.
+        given: String,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; give another --listen, or end what listens there")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// The console has nothing to be shown on.
     #[error("the console needs a terminal: {0}; the commands need none, see `greenroom --help`")]
     NoTerminal(String),
@@ -223,6 +245,9 @@ impl CliError {
             | Self::JsonTwice
             | Self::FollowAsJson
             | Self::BadGuards(_)
+            | Self::NoSecret(_)
+            | Self::Debounce
+            | Self::BadHeader { .. }
             | Self::OtherEndpoint { .. }
             | Self::NoTerminal(_) => ExitStatus::Usage,
             Self::Declined | Self::CannotAsk { .. } | Self::JsonDoesNotAsk { .. } => ExitStatus::NotConfirmed,
@@ -232,6 +257,7 @@ impl CliError {
             | Self::UnknownSnapshot { .. }
             | Self::Stream(_)
             | Self::Untold { .. }
+            | Self::Listen { .. }
             | Self::Start(_) => ExitStatus::Failed,
         }
     }

@@ -106,11 +106,7 @@ fn lost(connection: &Connection, entity: Entity, may_be_empty: bool) -> Result<O
     Ok(Some(format!("{entity} is empty since publication {publication}, before which it had {rows}")))
 }
 
-fn accepted_empty(
-    connection: &Connection,
-    publication: PublicationId,
-    entity: Entity,
-) -> Result<bool, GreenError> {
+fn accepted_empty(connection: &Connection, publication: PublicationId, entity: Entity) -> Result<bool, GreenError> {
     connection
         .query_row(
             "SELECT EXISTS (SELECT 1 FROM sync_publication_guards WHERE publication_id = ?1 AND entity = ?2 AND guard = ?3)",
