@@ -1,6 +1,6 @@
 //! A client that writes HTTP by hand, so that a test can send what no client library would, and a server to talk to.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use greenroom::{
     dispatch::{DispatchOptions, Dispatcher},
@@ -26,6 +26,9 @@ pub(crate) const PREVIOUS: &str = "previous-canary-0a1b2c3d4e5f-of-the-tests";
 
 /// The headers of a request that may trigger.
 pub(crate) const KNOWS: &[(&str, &str)] = &[("authorization", "Bearer canary-5f0c2d7e91a84b36-of-the-tests")];
+
+/// Between two looks at something that is waited for.
+pub(crate) const LOOK: Duration = Duration::from_millis(5);
 
 /// An answer.
 #[derive(Clone, Debug)]
@@ -106,6 +109,25 @@ impl Connection {
         Some(Answer { status, headers, body: String::from_utf8(body).unwrap() })
     }
 
+    /// Whether anything came that was not read yet.
+    pub(crate) fn has_more(&mut self) -> bool {
+        let read = self.stream.try_read_buf(&mut self.rest);
+        !self.rest.is_empty() || read.is_ok()
+    }
+
+    /// Reads a piece of a body that comes in pieces; `None` at its end.
+    pub(crate) async fn piece(&mut self) -> Option<String> {
+        let size = self.until("\r\n").await?;
+        let size = usize::from_str_radix(size.trim(), 16).unwrap_or_else(|_| panic!("{size}"));
+        while self.rest.len() < size + 2 {
+            if !self.read().await {
+                return None;
+            }
+        }
+        let piece = self.rest.drain(..size + 2).take(size).collect();
+        (size > 0).then(|| String::from_utf8(piece).unwrap())
+    }
+
     /// Sends a request and reads its answer.
     pub(crate) async fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         self.write(&request(method, path, headers, body)).await;
@@ -150,7 +172,7 @@ pub(crate) async fn until_final(address: SocketAddr, id: &str) -> Json {
             if !["QUEUED", "EXECUTING"].contains(&task["status"].as_str().unwrap()) {
                 return task;
             }
-            tokio::task::yield_now().await;
+            tokio::time::sleep(LOOK).await;
         }
     })
     .await

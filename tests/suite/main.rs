@@ -50,6 +50,8 @@ mod screens;
 mod screens_operations;
 mod screens_others;
 mod server;
+mod server_events;
+mod server_health;
 mod support;
 mod sync;
 mod terminal;
