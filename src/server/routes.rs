@@ -21,6 +21,9 @@ use crate::defect;
 /// The names under which a run is asked for, which are the last part of their addresses.
 pub(super) const KINDS: [&str; 2] = ["orchestrate-sync", "orchestrate-sync-api"];
 
+/// Methods that the log names.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
+
 /// All that is served.
 pub(super) fn all(shared: &Arc<Shared>) -> Router {
     let for_those_who_know = |route: MethodRouter<Arc<Shared>>| {
@@ -50,11 +53,12 @@ pub(super) fn all(shared: &Arc<Shared>) -> Router {
         .with_state(shared.clone())
 }
 
-/// Tells the log of each request: by the route and not the address, in which somebody may have put anything.
+/// Tells the log of each request, by the route and a method of HTTP's own: in its address somebody may have put anything,
+/// such as the secret.
 async fn told(request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let route = request.extensions().get::<MatchedPath>().map_or("?", MatchedPath::as_str).to_owned();
-    let method = request.method().clone();
+    let method = METHODS.into_iter().find(|one| *one == request.method().as_str()).unwrap_or("?");
     let response = next.run(request).await;
     let took: Duration = begun.elapsed();
     tracing::debug!("{method} {route}: {} in {} ms", response.status().as_u16(), took.as_millis());

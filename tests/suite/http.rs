@@ -183,7 +183,6 @@ pub(crate) struct Service {
     pub(crate) rig: Rig,
     pub(crate) address: SocketAddr,
     pub(crate) stop: CancellationToken,
-    pub(crate) cancel: CancellationToken,
     work: JoinHandle<Result<(), OperationError>>,
 }
 
@@ -203,9 +202,9 @@ impl Service {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = Server::new(listener, Dispatcher::new(rig.operations.clone(), dispatch), options);
         let address = server.address().unwrap();
-        let (stop, cancel) = (CancellationToken::new(), CancellationToken::new());
-        let work = tokio::spawn(server.run(stop.clone(), cancel.clone()));
-        Self { rig, address, stop, cancel, work }
+        let stop = CancellationToken::new();
+        let work = tokio::spawn(server.run(stop.clone(), CancellationToken::new()));
+        Self { rig, address, stop, work }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

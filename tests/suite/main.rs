@@ -52,6 +52,7 @@ mod screens_others;
 mod server;
 mod server_events;
 mod server_health;
+mod server_process;
 mod support;
 mod sync;
 mod terminal;
