@@ -71,10 +71,11 @@ pub(super) async fn answer(
 }
 
 fn event(record: &EventRecord) -> Event {
-    let json = serde_json::to_value(record).unwrap_or_default();
     // Neither has a line feed in it: the one is one of a fixed set of words, the other JSON.
-    let name = json["event"].as_str().unwrap_or_default();
-    Event::default().id(record.seq.to_string()).event(name).data(text::clean_json(&json.to_string()))
+    let name = serde_json::to_value(&record.event).unwrap_or_default();
+    let name = name["event"].as_str().unwrap_or_default();
+    let json = serde_json::to_string(record).unwrap_or_default();
+    Event::default().id(record.seq.to_string()).event(name).data(text::clean_json(&json))
 }
 
 /// The events of a run in their order, those that are kept first, until it is over or the server ends.

@@ -137,14 +137,12 @@ impl Connection {
 
 /// A request as it is sent.
 pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: green\r\n");
-    if !body.is_empty() {
-        head += &format!("content-length: {}\r\n", body.len());
-    }
-    for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
-    }
-    [head.as_bytes(), b"\r\n", body].concat()
+    let length = body.len().to_string();
+    let length = (!body.is_empty()).then_some(("content-length", length.as_str()));
+    let headers = [("host", "green")].into_iter().chain(length).chain(headers.iter().copied());
+    let headers: Vec<_> = headers.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let head = format!("{method} {path} HTTP/1.1\r\n{}\r\n", headers.concat());
+    [head.as_bytes(), body].concat()
 }
 
 /// A request on a connection of its own.

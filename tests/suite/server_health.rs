@@ -196,7 +196,7 @@ async fn a_database_that_does_not_answer_is_not_waited_for() {
 }
 
 /// The samples of a page, after a look at its form.
-fn samples(page: &str) -> BTreeMap<String, f64> {
+fn samples(page: &str) -> BTreeMap<String, String> {
     let (mut samples, mut helped, mut typed) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
     assert!(page.ends_with('\n'));
     for line in page.lines() {
@@ -212,13 +212,14 @@ fn samples(page: &str) -> BTreeMap<String, f64> {
             let (series, value) = line.rsplit_once(' ').unwrap();
             let name = series.split('{').next().unwrap();
             assert!(name.starts_with("greenroom_") && typed.contains_key(name), "{line}");
-            assert!(samples.insert(series.to_owned(), value.parse().unwrap()).is_none(), "{line}");
+            assert!(value.parse::<f64>().unwrap() >= 0.0, "{line}");
+            assert!(samples.insert(series.to_owned(), value.to_owned()).is_none(), "{line}");
         }
     }
     samples
 }
 
-async fn figures(service: &Service) -> BTreeMap<String, f64> {
+async fn figures(service: &Service) -> BTreeMap<String, String> {
     let answer = send(service.address, "GET", "/metrics", &[]).await;
     assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     samples(&answer.body)
@@ -229,7 +230,8 @@ async fn figures_are_those_of_the_database() {
     let (rig, now) = timed().await;
     let service = watched(rig, None).await;
     let none = figures(&service).await;
-    assert_eq!((none["greenroom_rows{entity=\"boards\"}"], none.get("greenroom_publication_age_seconds")), (0.0, None));
+    assert_eq!(none["greenroom_rows{entity=\"boards\"}"], "0");
+    assert_eq!(none.get("greenroom_publication_age_seconds"), None);
     let first = trigger(service.address).await.json();
     until_final(service.address, first["taskId"].as_str().unwrap()).await;
     service.rig.sync().await;
@@ -243,31 +245,34 @@ async fn figures_are_those_of_the_database() {
     let found = figures(&service).await;
     for entity in Entity::ALL {
         let rows = service.rig.number(&format!("SELECT count(*) FROM {entity}_current"));
-        assert_eq!(format!("{}", found[&format!("greenroom_rows{{entity=\"{entity}\"}}")]), rows.to_string());
-        assert_eq!(found[&format!("greenroom_entity_age_seconds{{entity=\"{entity}\"}}")], 90.5);
+        assert_eq!(found[&format!("greenroom_rows{{entity=\"{entity}\"}}")], rows.to_string());
+        assert_eq!(found[&format!("greenroom_entity_age_seconds{{entity=\"{entity}\"}}")], "90.500");
     }
     for (series, value) in [
-        ("greenroom_runs_total{trigger=\"http\",outcome=\"published\"}", 1.0),
-        ("greenroom_runs_total{trigger=\"cli\",outcome=\"unchanged\"}", 1.0),
-        ("greenroom_runs_total{trigger=\"cli\",outcome=\"failed\"}", 1.0),
-        ("greenroom_publication_age_seconds", 90.5),
-        ("greenroom_publication_timestamp_seconds", 1_700_000_000.0),
-        ("greenroom_last_run_duration_seconds", 0.0),
-        ("greenroom_held", 1.0),
-        ("greenroom_run_going", 0.0),
-        ("greenroom_trigger_waiting", 0.0),
-        ("greenroom_triggers_total{answer=\"started\"}", 1.0),
-        ("greenroom_triggers_total{answer=\"held\"}", 1.0),
-        ("greenroom_triggers_total{answer=\"joined\"}", 0.0),
-        ("greenroom_http_unauthorized_total", 1.0),
-        ("greenroom_http_rate_limited_total", 0.0),
+        ("greenroom_runs_total{trigger=\"http\",outcome=\"published\"}", "1"),
+        ("greenroom_runs_total{trigger=\"cli\",outcome=\"unchanged\"}", "1"),
+        ("greenroom_runs_total{trigger=\"cli\",outcome=\"failed\"}", "1"),
+        ("greenroom_publication_age_seconds", "90.500"),
+        ("greenroom_publication_timestamp_seconds", "1700000000.000"),
+        ("greenroom_last_run_duration_seconds", "0.000"),
+        ("greenroom_held", "1"),
+        ("greenroom_run_going", "0"),
+        ("greenroom_trigger_waiting", "0"),
+        ("greenroom_triggers_total{answer=\"started\"}", "1"),
+        ("greenroom_triggers_total{answer=\"held\"}", "1"),
+        ("greenroom_triggers_total{answer=\"joined\"}", "0"),
+        ("greenroom_http_unauthorized_total", "1"),
+        ("greenroom_http_rate_limited_total", "0"),
     ] {
-        assert_eq!(found.get(series), Some(&value), "{series} of {found:?}");
+        assert_eq!(found.get(series).map(String::as_str), Some(value), "{series} of {found:?}");
     }
     let totals = service.rig.number("SELECT sum(runs) FROM sync_run_totals");
-    let runs = found.iter().filter(|(series, _)| series.starts_with("greenroom_runs_total")).map(|(_, runs)| runs);
-    assert_eq!(runs.sum::<f64>().to_string(), totals.to_string());
-    assert!(found["greenroom_database_bytes"] > 0.0);
+    let runs = found
+        .iter()
+        .filter(|(series, _)| series.starts_with("greenroom_runs_total"))
+        .map(|(_, runs)| runs.parse::<i64>().unwrap());
+    assert_eq!(runs.sum::<i64>(), totals);
+    assert!(found["greenroom_database_bytes"].parse::<u64>().unwrap() > 0);
     assert!(found.contains_key(&format!("greenroom_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"))));
     service.end().await;
 }
@@ -281,11 +286,11 @@ async fn figures_tell_of_what_goes_on_and_waits() {
     service.rig.blue.until_stalled(Endpoint::Boards).await;
     assert_eq!(trigger(service.address).await.status, 200);
     let found = figures(&service).await;
-    assert_eq!((found["greenroom_run_going"], found["greenroom_trigger_waiting"]), (1.0, 1.0));
+    assert_eq!([&found["greenroom_run_going"], &found["greenroom_trigger_waiting"]], ["1", "1"]);
     service.rig.blue.behave();
     service.rig.blue.release();
     until_final(service.address, "task_2").await;
     let found = figures(&service).await;
-    assert_eq!((found["greenroom_run_going"], found["greenroom_trigger_waiting"]), (0.0, 0.0));
+    assert_eq!([&found["greenroom_run_going"], &found["greenroom_trigger_waiting"]], ["0", "0"]);
     service.end().await;
 }
