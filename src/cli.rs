@@ -68,7 +68,7 @@ Exit status:
   1    failed and nothing was switched, or a partial publish left something behind
   2    the arguments or the configuration are at fault
   3    held by a guard or by the hold; nothing was switched
-  4    another run has the lock
+  4    another run has the lock, or another server takes the triggers
   5    the answer to a needed confirmation was no, or nobody could be asked
   129, 130, 143  ended by SIGHUP, SIGINT or SIGTERM; nothing was switched";
 

@@ -19,7 +19,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -102,6 +102,8 @@ struct Shared {
     triggers: TriggerCounts,
     /// Looks at the database for who need not know the secret. One that hangs must not take all threads with it.
     looks: Arc<Semaphore>,
+    /// Whether the last of those looks brought nothing, which the log was told.
+    is_blind: AtomicBool,
     streams: Arc<Semaphore>,
     /// Cancelled when the server is to end.
     stop: CancellationToken,
@@ -123,6 +125,7 @@ impl Server {
             rate_limited: AtomicU64::new(0),
             triggers: TriggerCounts::default(),
             looks: Arc::new(Semaphore::new(LOOKS)),
+            is_blind: AtomicBool::new(false),
             streams,
             stop: CancellationToken::new(),
         };

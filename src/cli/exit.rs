@@ -22,7 +22,7 @@ pub enum ExitStatus {
     Usage,
     /// 3: a guard or the hold stopped the publish; nothing was switched.
     Held,
-    /// 4: another run has the lock.
+    /// 4: another run has the lock, or another server takes the triggers.
     Locked,
     /// 5: the answer to a needed confirmation was no, or nobody could be asked.
     NotConfirmed,

@@ -86,7 +86,7 @@ pub struct ServeArguments {
     #[arg(long, env = "GREENROOM_GRACE", value_name = "DURATION")]
     pub grace: Option<Lasting>,
     /// Read the secret from this file, one a line: the one in use and, during a rotation, the one before
-    #[arg(long, env = "SYNC_SECRET_KEY_FILE", value_name = "PATH", value_parser = clap::value_parser!(OsString))]
+    #[arg(long, env = "SYNC_SECRET_KEY_FILE", hide_env_values = true, value_name = "PATH", value_parser = clap::value_parser!(OsString))]
     pub secret_file: Option<OsString>,
     /// The header in which the proxy in front tells the client's address, such as `X-Real-IP`; anybody else may set it,
     /// too, so name one only when all requests come through that proxy

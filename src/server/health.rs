@@ -1,6 +1,6 @@
 //! `GET /healthz`: whether what visitors see is all there and new enough.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Serialize;
@@ -64,16 +64,22 @@ impl Shared {
             });
             reading.await.unwrap_or(Err(OperationError::Panicked))
         };
-        match tokio::time::timeout(self.options.limits.look, look).await {
-            Ok(Ok(read)) => Ok(read),
-            Ok(Err(problem)) => {
-                tracing::warn!("looking at the database: {problem}");
-                Err(answer::public(&problem).into_owned())
+        let (problem, public) = match tokio::time::timeout(self.options.limits.look, look).await {
+            Ok(Ok(read)) => {
+                if self.is_blind.swap(false, Ordering::Relaxed) {
+                    tracing::info!("the database can be read again");
+                }
+                return Ok(read);
             }
-            Err(_) => {
-                tracing::warn!("looking at the database: {TOO_SLOW}");
-                Err(TOO_SLOW.to_owned())
-            }
+            Ok(Err(problem)) => (problem.to_string(), answer::public(&problem).into_owned()),
+            Err(_) => (TOO_SLOW.to_owned(), TOO_SLOW.to_owned()),
+        };
+        // Once: whoever asks without the secret does not fill the log.
+        if self.is_blind.swap(true, Ordering::Relaxed) {
+            tracing::debug!("looking at the database: {problem}");
+        } else {
+            tracing::warn!("looking at the database: {problem}");
         }
+        Err(public)
     }
 }

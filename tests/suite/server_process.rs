@@ -363,3 +363,31 @@ async fn the_secret_is_nowhere_to_be_found() {
     is_clean("stderr", ended.stderr.as_bytes());
     is_clean("the options", format!("{:?}", crate::http::options()).as_bytes());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_journal_is_spared_the_time() {
+    use std::os::unix::fs::MetadataExt;
+    let shell = shell().await;
+    let path = shell.rig.path.with_extension("log");
+    let log = std::fs::File::create(&path).unwrap();
+    let file = log.metadata().unwrap();
+    for (named, begins) in [(format!("{}:{}", file.dev(), file.ino()), " INFO"), ("1:2".to_owned(), "20")] {
+        let mut command = shell.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command.env("SYNC_SECRET_KEY", SECRET).env("JOURNAL_STREAM", named).stderr(log.try_clone().unwrap());
+        let before = std::fs::read_to_string(&path).unwrap().len();
+        let mut child = command.spawn().unwrap();
+        let line = in_time("a line of the log", async {
+            loop {
+                let text = std::fs::read_to_string(&path).unwrap();
+                if let Some(line) = text[before..].lines().find(|line| line.contains("listening on")) {
+                    return line.to_owned();
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        })
+        .await;
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        assert!(line.starts_with(begins), "{line}");
+    }
+}
