@@ -277,6 +277,7 @@ mod tests {
         assert_eq!(arguments.listen.port(), 8080);
         assert_eq!(arguments.dispatch().unwrap().debounce, Duration::ZERO);
         assert_eq!(parsed("greenroom serve --listen [::]:0").listen, "[::]:0".parse().unwrap());
+        assert_eq!(address("").unwrap(), arguments.listen, "an empty variable is one that is not set");
     }
 
     #[test]

@@ -187,7 +187,9 @@ pub(crate) struct Service {
 /// The options of a server whose secrets are [`SECRET`] and [`PREVIOUS`].
 pub(crate) fn options() -> ServerOptions {
     let secrets = Secrets::new(&[SecretString::from(SECRET), SecretString::from(PREVIOUS)], [7; 32]).unwrap();
-    let limits = ServerLimits::default();
+    // A machine at work on other tests is slow.
+    let (look, request) = (Duration::from_mins(1), Duration::from_mins(1));
+    let limits = ServerLimits { look, request, ..ServerLimits::default() };
     ServerOptions { secrets, client_address_header: None, longest_age: None, limits }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! `fake_blue` is the source, `fault_matrix` what becomes of a run with each of its faults, `data` what it sends and the rows
 //! that must come of it, `any_body` whatever else it may send, `contract` the tables as the reading application knows them,
-//! `support` a database with operations on it, `desk` a console on those, `invariants` what must hold after anything,
-//! `drill` what goes wrong with the program itself.
+//! `support` a database with operations on it, `http` a client and a server to talk to, `desk` a console on those,
+//! `invariants` what must hold after anything, `drill` what goes wrong with the program itself.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 mod any_body;

@@ -287,6 +287,20 @@ async fn a_short_secret_from_a_file_is_warned_of() {
     assert!(!ended.stderr.contains("sixteen"), "{}", ended.stderr);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn empty_variables_are_missing_ones() {
+    let shell = shell().await;
+    let mut command = shell.command(&["serve", "--json", "--listen", "127.0.0.1:0"]);
+    for name in ["EVERY", "DEBOUNCE", "DEBOUNCE_LONGEST", "MAX_AGE", "GRACE", "CLIENT_ADDRESS_HEADER", "READ_ONLY"] {
+        command.env(format!("GREENROOM_{name}"), "");
+    }
+    command.env("SYNC_SECRET_KEY", SECRET).env("SYNC_SECRET_KEY_PREVIOUS", "").env("SYNC_SECRET_KEY_FILE", "");
+    let mut process = Process::start(command);
+    let line = process.until_prints("where it listens", |line| line.starts_with('{')).await;
+    let serving: Json = serde_json::from_str(&line).unwrap();
+    assert_eq!((&serving["readOnly"], &serving["everyMs"]), (&false.into(), &Json::Null));
+}
+
 /// What of the secrets must be nowhere.
 const CANARIES: [&str; 2] = ["canary-5f0c2d7e91a84b36", "canary-0a1b2c3d4e5f"];
 
