@@ -1,5 +1,6 @@
 //! The command line: one file a command, each turning its arguments into an operation and showing the report.
 
+mod adopt;
 mod cancel;
 mod cleanup;
 mod console;
@@ -11,6 +12,7 @@ mod history;
 mod hold;
 mod lasting;
 mod logging;
+mod migrate_app;
 mod outcome;
 pub mod output;
 mod perform;
@@ -34,6 +36,7 @@ use std::{ffi::OsString, time::Duration};
 use clap::{Parser, Subcommand, error::ErrorKind};
 
 pub use self::{
+    adopt::{AdoptArguments, ReleaseDatabaseArguments},
     cancel::CancelArguments,
     cleanup::CleanupArguments,
     diff::DiffArguments,
@@ -41,6 +44,7 @@ pub use self::{
     history::HistoryArguments,
     hold::HoldArguments,
     lasting::{BadLasting, Lasting},
+    migrate_app::MigrateAppArguments,
     output::Output,
     publish::PublishArguments,
     quarantine::QuarantineArguments,
@@ -115,6 +119,12 @@ pub enum Command {
     Cleanup(CleanupArguments),
     /// Take triggers over HTTP, run what they ask for, and tell of health and figures
     Serve(ServeArguments),
+    /// Take over a database that NowRepGreen's own migrations made
+    Adopt(AdoptArguments),
+    /// Give an adopted database back to NowRepGreen's own migrations and the old system
+    ReleaseDatabase(ReleaseDatabaseArguments),
+    /// Run a migration of NowRepGreen, with tables in the place of the views
+    MigrateApp(MigrateAppArguments),
     /// Open the console on a built-in source with data that changes
     Demo,
 }
@@ -218,6 +228,9 @@ async fn execute(context: &Context, command: Option<Command>) -> Result<ExitStat
         Some(Command::Rollback(arguments)) => rollback::run(context, &arguments).await,
         Some(Command::Serve(arguments)) => serve::run(context, &arguments).await,
         Some(Command::Cleanup(arguments)) => cleanup::run(context, &arguments).await,
+        Some(Command::Adopt(arguments)) => adopt::adopt(context, &arguments).await,
+        Some(Command::ReleaseDatabase(arguments)) => adopt::release(context, &arguments).await,
+        Some(Command::MigrateApp(arguments)) => migrate_app::run(context, &arguments).await,
     }
 }
 
@@ -288,6 +301,9 @@ mod tests {
             "greenroom runs x",
             "greenroom runs --limit 0",
             "greenroom cleanup --dry-run --yes",
+            "greenroom adopt --dry-run --yes",
+            "greenroom release-database --dry-run --yes",
+            "greenroom migrate-app",
             "greenroom publish",
             "greenroom publish x",
             "greenroom sync --with-related",

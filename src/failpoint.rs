@@ -1,4 +1,4 @@
-//! Named points of a run, a rollback, a cleanup, a migration and the console at which a drill makes something go wrong.
+//! Named points of a run, a rollback, a cleanup, a migration, an adoption and the console at which a drill makes something go wrong.
 //!
 //! Only with the feature `failpoints`, which the tests turn on; without it a point is nothing at all. One point can be armed
 //! for a process, by the variable [`VARIABLE`]: `publish.renamed=abort`, or `load.rows=full@3` for the third time.
@@ -113,6 +113,36 @@ points! {
     CleanupPruned = "cleanup.pruned",
     /// Free pages are given back.
     CleanupVacuumed = "cleanup.vacuumed",
+    /// The database is in WAL mode, and its adoption not begun.
+    AdoptLogged = "adopt.logged",
+    /// The bookkeeping is there and names the adoption, not yet committed.
+    AdoptRecorded = "adopt.recorded",
+    /// What was found is put right, not yet committed.
+    AdoptRepaired = "adopt.repaired",
+    /// All of the adoption is written, not yet committed.
+    AdoptWritten = "adopt.written",
+    /// The adoption is committed, not yet told.
+    AdoptCommitted = "adopt.committed",
+    /// The indexes of one table have the names that the application's migrations know.
+    ReleaseNamed = "release.named",
+    /// Bodies are in one row each.
+    ReleaseJoined = "release.joined",
+    /// The bookkeeping is dropped, not yet committed.
+    ReleaseWritten = "release.written",
+    /// The database is given back, its journal mode and the files beside it are not.
+    ReleaseCommitted = "release.committed",
+    /// A migration of the application is announced.
+    AppAnnounced = "app.announced",
+    /// Some rows are copied.
+    AppCopied = "app.copied",
+    /// Tables stand in the place of the views, not yet committed.
+    AppSwitched = "app.switched",
+    /// Tables stand in the place of the views.
+    AppOpened = "app.opened",
+    /// The views are back, not yet committed.
+    AppClosing = "app.closing",
+    /// The views are back.
+    AppClosed = "app.closed",
     /// The console is about to draw a frame. No command comes here.
     ConsoleDraw = "console.draw",
 }

@@ -1,7 +1,11 @@
 //! The target, NowRepGreen's SQLite file, as an interface without a word of DDL: stage bodies, load prepared entities,
 //! publish them, undo that publication, clean up, and tell what there is.
 
+mod adoption;
+mod app_migration;
 mod cleanup;
+mod columns;
+mod current_table;
 pub mod database;
 mod detail;
 mod diff;
@@ -10,7 +14,9 @@ mod fail;
 mod figures;
 mod health;
 mod hold;
+mod index_names;
 mod journal;
+mod layout;
 mod load;
 pub mod lock;
 mod migrate;
@@ -20,6 +26,7 @@ mod quarantine;
 mod records;
 mod recovery;
 mod references;
+mod release;
 mod replay;
 mod reserve;
 mod rollback;

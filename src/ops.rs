@@ -1,5 +1,7 @@
 //! The one set of operations that console, command line and every later face turn their input into.
 
+mod adoption;
+mod app_migration;
 mod export;
 mod others;
 mod service;
@@ -27,7 +29,11 @@ use crate::{
     sync::{self, Bodies, EventRecord, Line, Scope, StagedBodies, SyncContext},
 };
 
-pub use self::watch::Watching;
+pub use self::{
+    adoption::{adopt, plan_adoption},
+    app_migration::AppMigration,
+    watch::Watching,
+};
 pub use crate::sync::SyncOptions;
 
 /// Why an operation was not done.
@@ -374,6 +380,7 @@ impl Operations {
     /// # Errors
     /// When there is nothing to go back to.
     pub async fn plan_rollback(&self, target: RollbackTarget) -> Result<RollbackPlan, OperationError> {
+        self.end_dead_app_migration().await?;
         self.blocking(move |database| database.plan_rollback(&target)).await
     }
 

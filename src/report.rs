@@ -2,6 +2,7 @@
 //!
 //! Serialized as camelCase; times are RFC 3339 in UTC, durations whole milliseconds in fields that end in `Ms`.
 
+mod adoption;
 mod diff;
 mod health;
 mod kept;
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    adoption::{AdoptedEntity, AdoptionFinding, AdoptionReport, AppMigrationEnd, AppMigrationReport, ReleaseReport},
     diff::{ColumnDiff, DiffCounts, DiffReport, DiffSide, EntityDiff, RowDiff},
     health::{EntityFigures, FiguresReport, HealthReport, RunTotal},
     kept::{CleanupReport, QuarantineList, QuarantineRecord, QuarantineReport, SnapshotReport},
@@ -28,7 +30,8 @@ pub use self::{
     run::{AttemptReport, GuardReport, PastStep, RecordCounts, RunReport, RunSummary, StepReport, SyncReport},
     trigger::{ServerReport, TaskId, TaskReport, TriggerReport},
     words::{
-        Guard, HoldEffect, PublicationKind, Replay, RowChange, RunOutcome, StepOutcome, Trigger, TriggerAnswer, Work,
+        FindingKind, Guard, HoldEffect, Layout, PublicationKind, Replay, RowChange, RunOutcome, StepOutcome, Trigger,
+        TriggerAnswer, Work,
     },
 };
 use crate::entity::Entity;
@@ -96,6 +99,8 @@ pub struct EntityStatus {
 pub struct DatabaseStatus {
     /// Where it is.
     pub path: String,
+    /// By which names the bookkeeping goes that the application reads.
+    pub layout: Layout,
     /// Its size, in bytes.
     pub bytes: u64,
     /// Part of it that holds nothing, in bytes.
@@ -123,9 +128,11 @@ pub struct StatusReport {
     pub hold: Option<HoldReport>,
     /// The newest run that is held, unless one was published or unchanged since: `publish` makes it live.
     pub held_run: Option<RunSummary>,
+    /// The migration of the application for which tables stand in the place of the views, should that go on or have died.
+    pub app_migration: Option<AppMigrationReport>,
     /// The run that goes on.
     pub running: Option<RunSummary>,
-    /// Who has the right to run now, be it for a run or a cleanup.
+    /// Who has the right to run now, be it for a run or anything else.
     pub owner: Option<OwnerReport>,
     /// The ten entities.
     pub entities: Vec<EntityStatus>,

@@ -29,6 +29,8 @@ pub enum ExitStatus {
     /// 128 and the signal's number: a signal ended the run before its publish, or the console, whose run goes on or is
     /// cancelled as it was told to.
     Signalled(Signal),
+    /// That of a command which greenroom ran, whatever it means.
+    OfCommand(u8),
 }
 
 impl ExitStatus {
@@ -43,6 +45,7 @@ impl ExitStatus {
             Self::Locked => 4,
             Self::NotConfirmed => 5,
             Self::Signalled(signal) => 128 + signal.number(),
+            Self::OfCommand(code) => code,
         }
     }
 
@@ -208,6 +211,24 @@ pub enum CliError {
         /// The system's reason.
         source: io::Error,
     },
+    /// A migration of the application that could not be started.
+    #[error("cannot run `{command}`: {source}; the views are as they were")]
+    CannotRun {
+        /// What was to be run.
+        command: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The views could not be put back after a migration of the application.
+    #[error("`{command}` ended {ended}. {source}")]
+    AfterMigration {
+        /// What was run.
+        command: String,
+        /// How it ended.
+        ended: String,
+        /// Why the views are not back.
+        source: Box<OperationError>,
+    },
     /// The console has nothing to be shown on.
     #[error("the console needs a terminal: {0}; the commands need none, see `greenroom --help`")]
     NoTerminal(String),
@@ -258,6 +279,8 @@ impl CliError {
             | Self::Stream(_)
             | Self::Untold { .. }
             | Self::Listen { .. }
+            | Self::CannotRun { .. }
+            | Self::AfterMigration { .. }
             | Self::Start(_) => ExitStatus::Failed,
         }
     }

@@ -20,6 +20,8 @@ use crate::{
 /// Arguments of `history`.
 #[derive(Args, Clone, Copy, Debug)]
 #[command(after_help = "\
+A body that was there before greenroom, in an adopted database, has `before` in place of a run (0 in the JSON).
+
 Endpoints: talents, boards, mediaTags, talentsPortfolios, portfoliosMedia, talentsMeasurements, talentsSocials,
 boardsTalents, boardsPortfolios; upper and lower case do not matter.
 
@@ -88,7 +90,7 @@ fn render(snapshots: &[SnapshotReport], layout: &Layout) -> String {
         table.row([
             snapshot.endpoint.to_string(),
             snapshot.id.to_string(),
-            snapshot.run.to_string(),
+            if snapshot.run == 0 { "before".to_owned() } else { snapshot.run.to_string() },
             layout.when(snapshot.fetched_at),
             text::bytes(snapshot.bytes),
             text::thousands(snapshot.records),

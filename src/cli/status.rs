@@ -10,7 +10,10 @@ use super::{
 use crate::{
     guard::Acceptance,
     ops::{OperationError, Operations},
-    report::{DatabaseStatus, PublicationKind, PublicationReport, RunSummary, StatusReport},
+    report::{
+        AppMigrationReport, DatabaseStatus, Layout as Names, PublicationKind, PublicationReport, RunSummary,
+        StatusReport,
+    },
     text,
 };
 
@@ -72,11 +75,15 @@ fn render(report: &StatusReport, held_run: Option<&str>, layout: &Layout) -> Str
             entity.backup_rows.map_or_else(|| "-".to_owned(), text::thousands),
             change(entity.diff),
             text::thousands(entity.snapshots),
-            entity.published_at.map_or_else(|| "never".to_owned(), |at| layout.when(at)),
+            match entity.published_at {
+                Some(at) => layout.when(at),
+                None if entity.active_version == 0 => "never".to_owned(),
+                None => "before greenroom".to_owned(),
+            },
         ]);
     }
     let lines = [
-        ("database", report.database.path.clone()),
+        ("database", database(report)),
         ("size", size(report)),
         ("source", report.source.clone().unwrap_or_else(|| "not set".to_owned())),
         (
@@ -85,6 +92,7 @@ fn render(report: &StatusReport, held_run: Option<&str>, layout: &Layout) -> Str
         ),
         ("hold", report.hold.as_ref().map_or_else(|| "none".to_owned(), |hold| described_hold(hold, layout))),
         ("held run", held_run.unwrap_or_default().to_owned()),
+        ("application", app_migration(report, layout)),
         ("running", running(report, layout)),
         ("last run", report.last_run.as_ref().map_or_else(|| "none yet".to_owned(), |run| last_run(run, layout))),
     ];
@@ -94,6 +102,24 @@ fn render(report: &StatusReport, held_run: Option<&str>, layout: &Layout) -> Str
         push_line(&mut answer, &format!("{name:12} {value}"));
     }
     answer
+}
+
+/// Where the file is, and whose names it goes by.
+fn database(report: &StatusReport) -> String {
+    let adopted = if report.database.layout == Names::Prisma { ", adopted from NowRepGreen" } else { "" };
+    format!("{}{adopted}", report.database.path)
+}
+
+/// The migration of the application that goes on, or that left its tables where views belong.
+fn app_migration(report: &StatusReport, layout: &Layout) -> String {
+    let Some(AppMigrationReport { command, operator, since }) = &report.app_migration else { return String::new() };
+    let since = format!("since {}, {}", text::time(*since), text::age(*since, layout.now));
+    // Whoever is at work has put the views back first, or is that migration.
+    let died = match report.owner {
+        None => "; its process died, the next sync or rollback puts the views back",
+        Some(_) => "",
+    };
+    format!("migrates with `{command}` of {operator} {since}, tables stand in the place of the views{died}")
 }
 
 /// The sizes of the file and of its log, and who keeps that from being emptied.
@@ -149,6 +175,7 @@ fn last_run(run: &RunSummary, layout: &Layout) -> String {
 pub(super) fn publication(publication: &PublicationReport, layout: &Layout) -> String {
     let PublicationReport { kind, run, undoes, replay_of, .. } = *publication;
     let what = match (kind, undoes, replay_of) {
+        (PublicationKind::Adoption, ..) => "what was live when the database was adopted".to_owned(),
         (PublicationKind::Rollback, Some(undone), _) => format!("a rollback of publication {undone}"),
         (PublicationKind::Rollback, None, Some(to)) => format!("a rollback to run {to}"),
         (PublicationKind::Rollback, None, None) => "a rollback of some entities".to_owned(),
@@ -228,6 +255,7 @@ mod tests {
             last_trigger: None,
             database: DatabaseStatus {
                 path: "green.db".into(),
+                layout: Names::Standard,
                 bytes: 1_200_000,
                 free_bytes: 4096,
                 wal_bytes: 0,
@@ -236,6 +264,7 @@ mod tests {
             source: None,
             hold: None,
             held_run: None,
+            app_migration: None,
             running: Some(RunSummary { id: 8, outcome: None, ..last.clone() }),
             owner: None,
             entities: vec![live, never],
@@ -348,6 +377,10 @@ last run     run 7 failed after 812 ms, 5 min ago, 2023-11-14 22:13:20Z: boards:
             (said(PublicationKind::Rollback, Some(3), None, Vec::new()), "a rollback of publication 3, by"),
             (said(PublicationKind::Rollback, None, Some(5), Vec::new()), "a rollback to run 5, by"),
             (said(PublicationKind::Rollback, None, None, Vec::new()), "a rollback of some entities, by"),
+            (
+                said(PublicationKind::Adoption, None, None, Vec::new()),
+                "what was live when the database was adopted, by",
+            ),
         ] {
             assert!(text.starts_with(&format!("publication 4, {wanted}")), "{text}");
         }

@@ -332,7 +332,7 @@ fn whole_number(raw: &str) -> Option<i64> {
 
 /// Milliseconds since 1970 of an ISO 8601 text (RFC 3339 and its relaxed forms), UTC where it names no zone, or of integer
 /// milliseconds.
-fn milliseconds(raw: &str) -> Option<i64> {
+pub(crate) fn milliseconds(raw: &str) -> Option<i64> {
     if let Some(number) = number_text(raw) {
         return number.parse::<i64>().ok().filter(|number| (-DATE_LIMIT..=DATE_LIMIT).contains(number));
     }

@@ -12,7 +12,7 @@ use rustix::fs::Access;
 
 use super::{
     error::{Doing, GreenError},
-    migrate,
+    layout, migrate,
 };
 
 /// Oldest `SQLite` that does not lose committed pages when two connections write and checkpoint at once.
@@ -58,6 +58,7 @@ impl Database {
         let database = database.resolved();
         database.check_readable(&connection)?;
         migrate::check_version(&connection, &database.path)?;
+        database.check_is_ours(&connection)?;
         if is_empty(&connection)? {
             // Lets cleanup give space back without rewriting the file; it can only be chosen before the first table.
             connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").doing("setting up the database")?;
@@ -72,6 +73,20 @@ impl Database {
     /// # Errors
     /// As [`Database::create_or_open`]; also when the file or its bookkeeping is missing.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, GreenError> {
+        let database = Self::unchecked(path)?;
+        let connection = database.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        database.check_readable(&connection)?;
+        let version = migrate::check_version(&connection, &database.path)?;
+        database.check_is_ours(&connection)?;
+        if version == 0 {
+            return Err(GreenError::NotMigrated { path: database.path });
+        }
+        drop(connection);
+        Self::create_or_open(database.path)
+    }
+
+    /// The file at `path`, which must exist, whatever it holds.
+    pub(super) fn unchecked(path: impl Into<PathBuf>) -> Result<Self, GreenError> {
         let path = path.into();
         match path.try_exists() {
             Ok(true) => {}
@@ -79,14 +94,15 @@ impl Database {
             Err(error) => return Err(GreenError::Open { path, why: error.to_string() }),
         }
         check_sqlite()?;
-        let database = Self { path, patience: Patience::default() };
-        let connection = database.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        database.check_readable(&connection)?;
-        if migrate::check_version(&connection, &database.path)? == 0 {
-            return Err(GreenError::NotMigrated { path: database.path });
+        Ok(Self { path, patience: Patience::default() }.resolved())
+    }
+
+    /// Refuses what the application's own migrations made as long as it is not adopted.
+    fn check_is_ours(&self, connection: &Connection) -> Result<(), GreenError> {
+        if layout::is_of_application(connection)? && !layout::is_adopted(connection)? {
+            return Err(GreenError::NotAdopted { path: self.path.clone() });
         }
-        drop(connection);
-        Self::create_or_open(database.path)
+        Ok(())
     }
 
     /// The same by the name that `SQLite` goes by: the files beside it, the lock above all, must be the same for all who use
@@ -176,7 +192,7 @@ impl Database {
         GreenError::Open { path: self.path.clone(), why }
     }
 
-    fn check_readable(&self, connection: &Connection) -> Result<(), GreenError> {
+    pub(super) fn check_readable(&self, connection: &Connection) -> Result<(), GreenError> {
         let result = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
         result.map_err(|source| match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => GreenError::NotADatabase { path: self.path.clone() },
@@ -186,7 +202,7 @@ impl Database {
     }
 
     /// Switches to WAL and checks the answer; the switch fails while another connection is inside a transaction.
-    fn enter_wal(&self, connection: &Connection) -> Result<(), GreenError> {
+    pub(super) fn enter_wal(&self, connection: &Connection) -> Result<(), GreenError> {
         let mode = |sql| connection.query_row(sql, [], |row| row.get::<_, String>(0));
         let is_wal = |answer: &str| answer.eq_ignore_ascii_case("wal");
         // Asking first spares a database in WAL mode the write lock.
@@ -207,6 +223,19 @@ impl Database {
         }
         Err(GreenError::NotWal { path: self.path.clone(), answer })
     }
+}
+
+/// Runs `work` without `SQLite` minding foreign keys: where tables are dropped and renamed, the application's could be in
+/// the way.
+pub(super) fn without_foreign_keys<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&mut Connection) -> Result<T, GreenError>,
+) -> Result<T, GreenError> {
+    let doing = "setting up the database connection";
+    connection.pragma_update(None, "foreign_keys", false).doing(doing)?;
+    let result = work(connection);
+    connection.pragma_update(None, "foreign_keys", true).doing(doing)?;
+    result
 }
 
 /// Runs `work` with commits that survive a loss of power.

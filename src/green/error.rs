@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rusqlite::ErrorCode;
 
 use crate::entity::Entity;
-use crate::report::{HoldReport, Operator, OwnerReport, PublicationId, ServerReport, Work};
+use crate::report::{AppMigrationReport, HoldReport, Operator, OwnerReport, PublicationId, ServerReport, Work};
 
 /// An error of the target.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,68 @@ pub enum GreenError {
     NotMigrated {
         /// Where it is.
         path: PathBuf,
+    },
+    /// The file was made by the application's own migrations and is not taken over yet.
+    #[error(
+        "{} was made by NowRepGreen's own migrations and is not taken over; nothing was changed. `greenroom adopt --dry-run` shows what taking it over would do, `greenroom adopt` does it", .path.display()
+    )]
+    NotAdopted {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// The file was not made by the application's own migrations.
+    #[error("{} has no table of NowRepGreen's own migrations, such as SyncMetadata or BoardsJson, and needs no adoption; check --database-url", .path.display())]
+    NothingToAdopt {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// Something in the file has to be put right by hand first.
+    #[error("the database cannot be adopted: {}; nothing was changed", .obstacles.join("; "))]
+    CannotAdopt {
+        /// What is in the way, each with what to do.
+        obstacles: Vec<String>,
+    },
+    /// The file was never adopted.
+    #[error("{} was not adopted, so there is nothing to give back: greenroom made it", .path.display())]
+    NotReleasable {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// A table with rows stands in the place of a view.
+    #[error(
+        "{name} is a table with rows where the view belongs, and greenroom has not put it there; nothing was switched. Rename it or empty it, then try again"
+    )]
+    TableInPlace {
+        /// Its name.
+        name: String,
+    },
+    /// A column of the application without which no row can be.
+    #[error(
+        "column {column} of {table} is the application's own, is NOT NULL and has no default, so no row can be loaded; nothing was switched. Give it a default or let it be NULL, in both versions of the table"
+    )]
+    NeedsValue {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// Tables stand in the place of views while the application migrates.
+    #[error("{}", describe_migration(.migration))]
+    AppMigrating {
+        /// The migration.
+        migration: Box<AppMigrationReport>,
+    },
+    /// A migration of the application left no table that the view could read.
+    #[error(
+        "{view} cannot be a view again after the application's migration: {why}. Visitors go on with the table that stands in its place, and nothing is synced or rolled back until it is put right: {remedy}, then run `greenroom migrate-app true`"
+    )]
+    NoView {
+        /// The view.
+        view: String,
+        /// What is in the way.
+        why: String,
+        /// What to do.
+        remedy: String,
     },
     /// The linked `SQLite` is known to lose pages.
     #[error("SQLite {found} can lose committed pages; greenroom needs {needed} or newer")]
@@ -290,11 +352,22 @@ fn listed(runs: &[i64]) -> String {
 }
 
 fn how_to_mend(table: &str) -> &'static str {
-    if Entity::ALL.iter().any(|entity| table.starts_with(entity.name())) {
+    let name = table.to_ascii_lowercase();
+    if Entity::ALL.iter().any(|entity| name.starts_with(entity.name())) {
         "`greenroom sync` makes it again"
     } else {
-        "Restore a copy, or move the database away with what is beside it and let `greenroom sync` make a new one"
+        "Restore a copy, or move the database away with what is beside it and let `greenroom sync` make a new one. \
+         One that was given back by `release-database` meanwhile is taken over by `greenroom adopt`"
     }
+}
+
+fn describe_migration(migration: &AppMigrationReport) -> String {
+    let AppMigrationReport { command, operator, since } = migration;
+    let since = crate::text::time(*since);
+    format!(
+        "tables stand in the place of the views for the application's migration `{command}`, which {operator} began {since}; \
+         nothing was switched. Wait for its end, and should its process have died run `greenroom migrate-app true`"
+    )
 }
 
 /// The table or view that a statement did not find.
@@ -369,6 +442,9 @@ impl GreenError {
                 | Self::NotADatabase { .. }
                 | Self::Newer { .. }
                 | Self::NotMigrated { .. }
+                | Self::NotAdopted { .. }
+                | Self::NothingToAdopt { .. }
+                | Self::NotReleasable { .. }
                 | Self::OldSqlite { .. }
         )
     }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, TransactionBehavior, params_from_iter};
 
 use super::{
+    columns,
+    database::without_foreign_keys,
     error::{Doing, GreenError},
     fail,
     schema::{self, Place},
@@ -26,9 +28,11 @@ pub(super) fn open(
     suffix: &str,
 ) -> Result<(), GreenError> {
     let table = entity.table();
-    schema::create(connection, place, name, table)?;
+    // What the application has beside our columns must not vanish with a publish.
+    let extra = if place == Place::Main { columns::extra(connection, entity)? } else { Vec::new() };
+    schema::create(connection, place, name, table, &extra)?;
     for index in table.indexes.iter().filter(|index| table.can_collide(index)) {
-        schema::create_index(connection, place, name, index, suffix, entity)?;
+        schema::create_index(connection, place, name, index, &schema::index_name(entity, index, suffix))?;
     }
     Ok(())
 }
@@ -90,13 +94,16 @@ pub(super) fn seal(connection: &Connection, entity: Entity, run: RunId) -> Resul
     let table = entity.table();
     for index in table.indexes.iter().filter(|index| !table.can_collide(index)) {
         fail::reach(connection, Failpoint::LoadIndex)?;
-        schema::create_index(connection, Place::Main, &name, index, &run.to_string(), entity)?;
+        let index_name = schema::index_name(entity, index, &run.to_string());
+        schema::create_index(connection, Place::Main, &name, index, &index_name)?;
     }
     fail::reach(connection, Failpoint::LoadSealed)?;
     schema::count(connection, &name)
 }
 
-/// Drops the shadow and put-aside tables of all runs, each in a transaction of its own.
-pub(super) fn drop_leftovers(connection: &Connection) -> Result<(), GreenError> {
-    schema::leftovers(connection)?.iter().try_for_each(|name| schema::drop_table(connection, name))
+/// Drops the shadow, copied and put-aside tables of all runs and migrations, each in a transaction of its own.
+pub(super) fn drop_leftovers(connection: &mut Connection) -> Result<(), GreenError> {
+    without_foreign_keys(connection, |connection| {
+        schema::leftovers(connection)?.iter().try_for_each(|name| schema::drop_table(connection, name))
+    })
 }

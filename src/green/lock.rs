@@ -142,6 +142,15 @@ impl RunLock {
         }
     }
 
+    /// Lets processes that are started from now on keep the lock as long as they live, should this one die before it gives it
+    /// back.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn leave_to_children(&self) -> io::Result<()> {
+        rustix::io::fcntl_setfd(&self.file, rustix::io::FdFlags::empty()).map_err(Into::into)
+    }
+
     fn tell(&self, change: impl FnOnce(&mut Owner)) {
         let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut owner);
@@ -154,7 +163,28 @@ impl RunLock {
 impl Drop for RunLock {
     fn drop(&mut self) {
         drop(self.file.set_len(0));
+        // Closing the file is not enough when a process has it that was started with it.
+        drop(self.file.unlock());
     }
+}
+
+/// Removes what only greenroom keeps beside the database; to be called by the owner of the lock, for a database that is no
+/// longer greenroom's.
+///
+/// # Returns
+/// The files that could not be removed, as another process uses them.
+pub(super) fn remove_side_files(database: &Database) -> Vec<String> {
+    let mut left = Vec::new();
+    for suffix in ["-reserve", "-serve.lock", "-run.lock"] {
+        let path = database.beside(suffix);
+        let is_used = suffix == "-serve.lock"
+            && File::open(&path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)));
+        let is_there = path.try_exists().unwrap_or(true);
+        if is_there && (is_used || std::fs::remove_file(&path).is_err()) {
+            left.push(path.display().to_string());
+        }
+    }
+    left
 }
 
 fn write(file: &File, owner: &Owner) -> io::Result<()> {

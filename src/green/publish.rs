@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::{
+    app_migration,
     error::{Doing, GreenError},
-    fail, hold, journal,
-    schema::{self, version_table},
+    fail, hold, journal, schema,
     sql::{self, Millis},
     status::{self, Origin},
 };
@@ -14,8 +14,8 @@ use crate::{
     entity::{Entity, MAPPING_VERSION},
     failpoint::Failpoint,
     report::{
-        DiffCounts, GuardReport, HoldReport, Operator, PublicationId, PublicationKind, PublicationReport, RunId,
-        RunOutcome, SnapshotId, StepOutcome, StepReport, SwitchReport,
+        DiffCounts, GuardReport, HoldReport, Layout, Operator, PublicationId, PublicationKind, PublicationReport,
+        RunId, RunOutcome, SnapshotId, StepOutcome, StepReport, SwitchReport,
     },
 };
 
@@ -119,7 +119,7 @@ pub(super) fn publish(
         let active =
             if live.active == 0 { 0 } else { schema::viewed_version(&transaction, entity)?.unwrap_or(live.active) };
         let target = if active == 1 { 2 } else { 1 };
-        let table = version_table(entity, target);
+        let table = Layout::of(&transaction)?.version_table(entity, target);
         if schema::exists(&transaction, &table)? {
             schema::rename(&transaction, &table, &schema::trash_table(entity, run))?;
             fail::reach(&transaction, Failpoint::PublishPutAside)?;
@@ -250,6 +250,7 @@ fn check_may_publish(
     if cancelled_by.is_some() {
         return Err(GreenError::Cancelled { by: cancelled_by });
     }
+    app_migration::check_none(connection)?;
     // Before the check for newer publications: after a rollback both are so, and the hold is what it says.
     if let Some(hold) = rule.stopped_by(hold::in_force(connection)?, hold_at_begin) {
         return Err(GreenError::Held { hold: Box::new(hold) });

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{
+    app_migration,
     database::Database,
     error::{Doing, GreenError},
     fail, journal,
@@ -21,13 +22,16 @@ use crate::{
 /// What is said of a run whose process died.
 pub(super) const DIED: &str = "its process ended before it was done; nothing was switched";
 
-/// Marks dead runs as interrupted and clears away what they left, but for their complete snapshots; to be called by the
-/// owner of the run lock only.
+/// Puts the views back that a migration of the application left tables in the place of, marks dead runs as interrupted and
+/// clears away what they left, but for their complete snapshots; to be called by the owner of the run lock only.
 pub(super) fn recover(
     database: &Database,
     connection: &mut Connection,
     at: Timestamp,
 ) -> Result<Vec<RunId>, GreenError> {
+    for note in reserve::with_room(database, || app_migration::close(connection))? {
+        tracing::warn!("{note}");
+    }
     let dead = reserve::with_room(database, || journal::interrupt_dead(connection, at))?;
     fail::reach(connection, Failpoint::RecoverMarked)?;
     if let Err(error) = clear_away(connection) {
@@ -48,7 +52,8 @@ impl Database {
     /// When the database cannot be read or the lock file cannot be used.
     pub fn lock_for_recovery(&self, operator: &Operator, at: Timestamp) -> Result<Option<RunLock>, GreenError> {
         let reader = self.reader()?;
-        if journal::unfinished(&reader)?.is_none() && schema::leftovers(&reader)?.is_empty() {
+        let is_migrating = app_migration::open_one(&reader)?.is_some();
+        if !is_migrating && journal::unfinished(&reader)?.is_none() && schema::leftovers(&reader)?.is_empty() {
             return Ok(None);
         }
         match RunLock::acquire(self, Work::Recovery, operator, at) {

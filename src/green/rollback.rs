@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{
+    app_migration,
     database::{Database, durable},
     error::{Doing, GreenError},
     fail, hold,
@@ -227,6 +228,7 @@ impl Database {
         let begun = Instant::now();
         let roll_back = |connection: &mut Connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
+            app_migration::check_none(&transaction)?;
             check_newest(&transaction, Some(planned.newest))?;
             let Planned { publication: undone, switches: entities, hold: effect, .. } =
                 plan(&transaction, &planned.target)?;

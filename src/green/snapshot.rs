@@ -137,7 +137,7 @@ pub(super) fn append(
 
 fn write_part(connection: &Connection, mut staging: Staging, part: &str, at: Timestamp) -> Result<Staging, GreenError> {
     let doing = "staging a body";
-    let table = quoted(&json_table(staging.endpoint));
+    let table = quoted(&json_table(connection, staging.endpoint)?);
     connection
         .prepare_cached(&format!("INSERT INTO {table} (data, createdAt, updatedAt) VALUES (?1, ?2, ?2)"))
         .and_then(|mut statement| statement.execute(params![part, Millis(at)]))
@@ -233,7 +233,7 @@ fn delete(connection: &Connection, endpoint: Endpoint, snapshot: SnapshotId) -> 
     let sql = format!(
         "DELETE FROM {} WHERE id BETWEEN (SELECT first_row FROM sync_snapshots WHERE id = ?1) \
          AND (SELECT last_row FROM sync_snapshots WHERE id = ?1)",
-        quoted(&json_table(endpoint))
+        quoted(&json_table(connection, endpoint)?)
     );
     connection.execute(&sql, [snapshot]).doing(doing)?;
     connection.execute("DELETE FROM sync_snapshots WHERE id = ?1", [snapshot]).doing(doing)?;
@@ -289,6 +289,18 @@ pub(super) fn list(
     Ok(snapshots)
 }
 
+/// The list in a part. What was there before greenroom may stand in its envelope, or with blanks around it.
+fn list_of(part: String) -> String {
+    if part.starts_with('[') && part.ends_with(']') {
+        return part;
+    }
+    match (part.find('['), part.rfind(']')) {
+        // No envelope has a bracket before or after its list.
+        (Some(first), Some(last)) if first < last => part[first..=last].to_owned(),
+        _ => part,
+    }
+}
+
 /// Reads the parts of a snapshot one after the other, without holding a transaction open in between.
 #[derive(Debug)]
 pub struct SnapshotParts {
@@ -319,7 +331,7 @@ impl SnapshotParts {
         let Some((next_row, last_row, endpoint, envelope)) = found else {
             return Err(GreenError::NotFound { what: "snapshot", id: snapshot, command: "history" });
         };
-        let table = quoted(&json_table(endpoint));
+        let table = quoted(&json_table(&connection, endpoint)?);
         let select = format!("SELECT id, data FROM {table} WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT 1");
         let envelope = Envelope::from_name(&envelope);
         Ok(Self { connection, select, snapshot, next_row, last_row, endpoint, envelope })
@@ -348,7 +360,7 @@ impl SnapshotParts {
         match found {
             Some((row, part)) => {
                 self.next_row = row + 1;
-                Ok(Some(part))
+                Ok(Some(list_of(part)))
             }
             None if self.next_row > self.last_row => Ok(None),
             // A cleanup was faster; half a body must not pass for a whole one.

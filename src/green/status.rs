@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
+    app_migration,
     database::Database,
     error::{Doing, GreenError},
     hold, journal, lock, presence,
@@ -14,8 +15,8 @@ use super::{
 use crate::{
     entity::{Endpoint, Entity, MAPPING_VERSION},
     report::{
-        DatabaseStatus, DiffCounts, EntityStatus, PublicationId, PublicationKind, PublicationReport, RecordCounts,
-        Replay, RunId, RunOutcome, RunSummary, SnapshotId, StatusReport, Version,
+        DatabaseStatus, DiffCounts, EntityStatus, Layout, PublicationId, PublicationKind, PublicationReport,
+        RecordCounts, Replay, RunId, RunOutcome, RunSummary, SnapshotId, StatusReport, Version,
     },
 };
 
@@ -69,18 +70,19 @@ pub struct SameRows {
     pub run: RunId,
 }
 
-/// The versions in `sync_metadata`; of several rows for one entity the highest id counts.
+/// The versions in `sync_metadata` or `SyncMetadata`; of several rows for one entity the highest id counts.
 pub(super) fn metadata(connection: &Connection, entity: Entity) -> Result<Option<(Version, Version)>, GreenError> {
+    let table = Layout::of(connection)?.metadata();
     connection
-        .prepare_cached(
-            "SELECT coalesce(activeVersion, 0), coalesce(backupVersion, 0) FROM sync_metadata \
-             WHERE entityName = ?1 ORDER BY id DESC LIMIT 1",
-        )
+        .prepare_cached(&format!(
+            "SELECT coalesce(activeVersion, 0), coalesce(backupVersion, 0) FROM {table} \
+             WHERE entityName = ?1 ORDER BY id DESC LIMIT 1"
+        ))
         .and_then(|mut statement| statement.query_row([entity.name()], |row| Ok((row.get(0)?, row.get(1)?))).optional())
         .doing("reading sync_metadata")
 }
 
-/// Writes the versions into `sync_metadata`.
+/// Writes the versions into `sync_metadata` or `SyncMetadata`.
 pub(super) fn write_metadata(
     connection: &Connection,
     entity: Entity,
@@ -88,18 +90,22 @@ pub(super) fn write_metadata(
     backup: Version,
     at: Timestamp,
 ) -> Result<(), GreenError> {
-    let doing = "writing sync_metadata";
+    let (doing, table) = ("writing sync_metadata", Layout::of(connection)?.metadata());
     let updated = connection
         .execute(
-            "UPDATE sync_metadata SET activeVersion = ?2, backupVersion = ?3, updatedAt = ?4 \
-             WHERE id = (SELECT max(id) FROM sync_metadata WHERE entityName = ?1)",
+            &format!(
+                "UPDATE {table} SET activeVersion = ?2, backupVersion = ?3, updatedAt = ?4 \
+                 WHERE id = (SELECT max(id) FROM {table} WHERE entityName = ?1)"
+            ),
             params![entity.name(), active, backup, Millis(at)],
         )
         .doing(doing)?;
     if updated == 0 {
         connection
             .execute(
-                "INSERT INTO sync_metadata (entityName, activeVersion, backupVersion, updatedAt) VALUES (?1, ?2, ?3, ?4)",
+                &format!(
+                    "INSERT INTO {table} (entityName, activeVersion, backupVersion, updatedAt) VALUES (?1, ?2, ?3, ?4)"
+                ),
                 params![entity.name(), active, backup, Millis(at)],
             )
             .doing(doing)?;
@@ -131,7 +137,7 @@ pub(super) fn mend(connection: &Connection, at: Timestamp) -> Result<(), GreenEr
         }
     }
     for endpoint in Endpoint::ALL {
-        let table = schema::json_table(endpoint);
+        let table = schema::json_table(connection, endpoint)?;
         if is_gone(&table)? {
             tracing::warn!("{table} is missing, and with it the kept bodies of {endpoint}");
             schema::create_missing(connection)?;
@@ -340,6 +346,7 @@ impl Database {
         let newest = journal::runs(&transaction, 2)?;
         let hold = hold::in_force(&transaction)?;
         let held_run = held_run(&transaction)?;
+        let app_migration = app_migration::open_one(&transaction)?;
         let publication = newest_publication(&transaction)?;
         let waiting = tasks::waiting(&transaction)?;
         let last_trigger = tasks::triggers(&transaction, 1)?.pop();
@@ -356,6 +363,7 @@ impl Database {
             source,
             hold,
             held_run,
+            app_migration,
             running,
             owner,
             entities,
@@ -376,6 +384,7 @@ impl Database {
         let wal_bytes = std::fs::metadata(self.beside("-wal")).map_or(0, |file| file.len());
         Ok(DatabaseStatus {
             path: self.path().display().to_string(),
+            layout: Layout::of(connection)?,
             bytes: pragma("page_count")? * page,
             free_bytes: pragma("freelist_count")? * page,
             wal_bytes,

@@ -207,7 +207,10 @@ impl Operations {
         // Somebody else may take the lock the moment it is free.
         while matches!(self.holder(), Holder::Known(owner) if owner == silent) {
             if begun.elapsed() >= DEATH {
-                let why = "it hangs in the system, most likely on its disk";
+                let why = match silent.work {
+                    Work::Migration => "it is dead, and the command that it ran goes on",
+                    _ => "it hangs in the system, most likely on its disk",
+                };
                 return Err(cannot_end(Some(&silent), why, asked).into());
             }
             tokio::time::sleep(LOOK).await;

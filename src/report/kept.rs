@@ -32,7 +32,7 @@ pub struct SnapshotReport {
     pub id: SnapshotId,
     /// Where it came from.
     pub endpoint: Endpoint,
-    /// The run that fetched it first.
+    /// The run that fetched it first; 0 for one that was there before greenroom, in an adopted database.
     pub run: RunId,
     /// When it was complete.
     pub fetched_at: Timestamp,

@@ -28,9 +28,12 @@ impl fmt::Display for OwnerReport {
         match self.run {
             Some(run) => write!(out, "run {run}")?,
             None if self.work == Work::Run => write!(out, "a run")?,
+            None if self.work == Work::Adoption => write!(out, "an {}", self.work)?,
+            None if self.work == Work::Migration => write!(out, "a {} of the application", self.work)?,
             None => write!(out, "a {}", self.work)?,
         }
-        write!(out, " of {} (pid {})", self.operator, self.operator.pid)
+        let by = if self.run.is_none() && self.work == Work::Migration { "by" } else { "of" };
+        write!(out, " {by} {} (pid {})", self.operator, self.operator.pid)
     }
 }
 

@@ -119,6 +119,12 @@ words! {
         Cleanup = "cleanup",
         /// Clearing away what dead runs left.
         Recovery = "recovery",
+        /// Taking over the database of the application's own migrations.
+        Adoption = "adoption",
+        /// Giving such a database back.
+        Release = "release",
+        /// A migration of the application, for which its tables stand in the place of the views.
+        Migration = "migration",
     }
 }
 
@@ -129,6 +135,8 @@ words! {
         Sync = "sync",
         /// The undoing of an earlier publication.
         Rollback = "rollback",
+        /// Nothing was switched: what an adopted database had live and kept as its backup.
+        Adoption = "adoption",
     }
 }
 
@@ -177,5 +185,27 @@ words! {
         Removed = "removed",
         /// In both, with other values.
         Changed = "changed",
+    }
+}
+
+words! {
+    /// By which names the bookkeeping that the application reads goes.
+    Layout {
+        /// `sync_metadata`, `boards_json`: a database that greenroom made.
+        Standard = "standard",
+        /// `SyncMetadata`, `BoardsJson`: one that the application's own migrations made.
+        Prisma = "prisma",
+    }
+}
+
+words! {
+    /// What is done about something that was found in a database that is to be adopted.
+    FindingKind {
+        /// It is put right.
+        Repair = "repair",
+        /// It is left as it is.
+        Note = "note",
+        /// It has to be put right by hand before the database can be adopted.
+        Obstacle = "obstacle",
     }
 }

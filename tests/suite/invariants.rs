@@ -23,18 +23,23 @@ pub(crate) fn check_but_for(connection: &Connection, died: &[i64]) {
                      OR name LIKE '%\\_trash\\_%' ESCAPE '\\'";
     assert_eq!(strings(connection, leftovers), Vec::<String>::new());
     metadata_has_five_columns(connection);
-    for contract in &CONTRACTS {
-        for version in [1, 2] {
-            version_is_as_agreed(connection, contract, version);
-        }
-        view_reads_what_metadata_says(connection, contract);
-    }
+    versions_are_as_agreed(connection, "sync_metadata");
     snapshots_are_whole(connection);
     runs_are_told_to_the_end(connection, died);
     the_way_back_is_kept(connection);
     let unbalanced = "SELECT run_id || ' ' || entity FROM sync_steps \
                       WHERE records <> rows + duplicates + quarantined";
     assert_eq!(strings(connection, unbalanced), Vec::<String>::new(), "records balance in every run");
+}
+
+/// Checks tables, indexes and views of all entities, and that they are as the table `metadata` says.
+pub(crate) fn versions_are_as_agreed(connection: &Connection, metadata: &str) {
+    for contract in &CONTRACTS {
+        for version in [1, 2] {
+            version_is_as_agreed(connection, contract, version);
+        }
+        view_reads_what_metadata_says(connection, contract, metadata);
+    }
 }
 
 fn number(connection: &Connection, sql: &str) -> i64 {
@@ -85,12 +90,15 @@ fn version_is_as_agreed(connection: &Connection, contract: &Contract, version: i
     assert_eq!(found, contract.indexes(), "indexes of {table}");
 }
 
-fn view_reads_what_metadata_says(connection: &Connection, contract: &Contract) {
+fn view_reads_what_metadata_says(connection: &Connection, contract: &Contract, metadata: &str) {
     let entity = contract.entity;
-    let versions = format!("SELECT activeVersion, backupVersion FROM sync_metadata WHERE entityName = '{entity}'");
+    let versions = format!("SELECT activeVersion, backupVersion FROM {metadata} WHERE entityName = '{entity}'");
     let versions = query(connection, &versions);
     let view = format!("{entity}_current");
-    assert_eq!(strings(connection, &format!("SELECT type FROM sqlite_schema WHERE name = '{view}'")), ["view"]);
+    assert_eq!(
+        strings(connection, &format!("SELECT type FROM sqlite_schema WHERE name = '{view}' COLLATE NOCASE")),
+        ["view"]
+    );
     let facts: Vec<_> = columns_of(connection, &view).into_iter().map(|fact| (fact.name, fact.declared)).collect();
     let agreed: Vec<_> = contract.columns().into_iter().map(|fact| (fact.name, fact.declared)).collect();
     assert_eq!(facts, agreed, "{view}");
@@ -105,7 +113,9 @@ fn view_reads_what_metadata_says(connection: &Connection, contract: &Contract) {
     assert!([1, 2].contains(&active), "{entity}: active version {active}");
     assert!([0, 3 - active].contains(&backup), "{entity}: active version {active}, backup {backup}");
     // What the view reads is told by its text and, should that deceive, by its rows.
-    let sql = strings(connection, &format!("SELECT lower(sql) FROM sqlite_schema WHERE name = '{view}'")).concat();
+    let sql =
+        strings(connection, &format!("SELECT lower(sql) FROM sqlite_schema WHERE name = '{view}' COLLATE NOCASE"))
+            .concat();
     assert!(sql.contains(&format!("{entity}_v{active}\"")), "{sql}, but version {active} is active");
     assert!(!sql.contains(&format!("{entity}_v{}\"", 3 - active)), "{sql}");
     let live = query(connection, &format!("SELECT * FROM {view}"));

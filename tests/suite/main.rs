@@ -2,11 +2,14 @@
 //!
 //! `fake_blue` is the source, `fault_matrix` what becomes of a run with each of its faults, `data` what it sends and the rows
 //! that must come of it, `any_body` whatever else it may send, `contract` the tables as the reading application knows them,
-//! `support` a database with operations on it, `http` a client and a server to talk to, `desk` a console on those,
-//! `invariants` what must hold after anything, `drill` what goes wrong with the program itself.
+//! `prisma` a database as that application's own migrations and its old system leave it, `support` a database with
+//! operations on it, `http` a client and a server to talk to, `desk` a console on those, `invariants` what must hold after
+//! anything, `drill` what goes wrong with the program itself.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
+mod adoption;
 mod any_body;
+mod app_migration;
 mod cancel;
 mod cleanup;
 mod commands;
@@ -36,6 +39,7 @@ mod model;
 mod others;
 mod outcome;
 mod picture;
+mod prisma;
 mod process;
 mod properties;
 mod pty;
@@ -44,6 +48,7 @@ mod questions;
 mod readers;
 mod records;
 mod refusals;
+mod release;
 mod rollback;
 mod scoped;
 mod screens;

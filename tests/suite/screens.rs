@@ -6,7 +6,7 @@ use greenroom::{
     console::{Effect, Message, Model, ModelOptions, Moment, Theme, update::update, view},
     entity::{Endpoint, Entity, Position},
     report::{
-        CleanupReport, DatabaseStatus, DiffCounts, EntityDetail, EntityStatus, HoldEffect, Operator, PastStep,
+        CleanupReport, DatabaseStatus, DiffCounts, EntityDetail, EntityStatus, HoldEffect, Layout, Operator, PastStep,
         PublicationKind, PublicationReport, QuarantineReport, RecordCounts, RollbackPlan, RollbackTarget, RunOutcome,
         RunSummary, SnapshotReport, StatusReport, StepOutcome, StepReport, SwitchReport, Trigger,
     },
@@ -125,6 +125,7 @@ pub(crate) fn status(active: i64, backup: i64) -> StatusReport {
         last_trigger: None,
         database: DatabaseStatus {
             path: "/data/green.db".into(),
+            layout: Layout::Standard,
             bytes: 888_856_576,
             free_bytes: 4096,
             wal_bytes: 0,
@@ -133,6 +134,7 @@ pub(crate) fn status(active: i64, backup: i64) -> StatusReport {
         source: Some("https://blue.example.com/".into()),
         hold: None,
         held_run: None,
+        app_migration: None,
         running: None,
         owner: None,
         entities: entities.collect(),

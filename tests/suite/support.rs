@@ -114,6 +114,11 @@ impl Rig {
     pub(crate) fn mirroring(blue: FakeBlue, tune: impl FnOnce(&mut SourceConfig)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("green.db");
+        Self::on(folder, path, blue, tune)
+    }
+
+    /// The database at `path`, which is in `folder`, mirroring this source.
+    pub(crate) fn on(folder: TempDir, path: PathBuf, blue: FakeBlue, tune: impl FnOnce(&mut SourceConfig)) -> Self {
         let mut source = impatient(&blue);
         tune(&mut source);
         let database = Database::create_or_open(&path).unwrap();

@@ -7,7 +7,11 @@ use greenroom::{
 
 use crate::{data::Data, support::Rig};
 
-/// Takes a database back to the bookkeeping of its third version, as if no later greenroom had seen it.
+/// Takes a database back to the bookkeeping of its fourth version, as if no later greenroom had seen it.
+pub(crate) const TO_VERSION_4: &str = "
+    DROP TABLE sync_adoption; DROP TABLE sync_current_tables; DROP TABLE sync_app_migration; PRAGMA user_version = 4;";
+
+/// The same from the fourth version to the third.
 pub(crate) const TO_VERSION_3: &str = "
     DROP TRIGGER sync_runs_of_tasks; DROP TRIGGER sync_runs_counted; DROP TABLE sync_run_totals; DROP TABLE sync_triggers;
     DROP TABLE sync_tasks; ALTER TABLE sync_runs DROP COLUMN requested_by; PRAGMA user_version = 3;";
@@ -38,7 +42,7 @@ async fn what_the_first_version_wrote_is_taken_over() {
     let rig = Rig::new(&Data::small(2)).await;
     rig.publish().await;
     rig.publish_data(&broken).await;
-    for back in [TO_VERSION_3, TO_VERSION_2, TO_VERSION_1] {
+    for back in [TO_VERSION_4, TO_VERSION_3, TO_VERSION_2, TO_VERSION_1] {
         rig.writer().execute_batch(back).unwrap();
     }
     let before = rig.picture();

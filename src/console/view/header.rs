@@ -25,7 +25,11 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let theme = model.theme;
     let right = match model.status.as_ref().and_then(|status| status.publication.as_ref()) {
         Some(publication) => {
-            let kind = if publication.kind == PublicationKind::Rollback { "rollback" } else { "publication" };
+            let kind = match publication.kind {
+                PublicationKind::Rollback => "rollback",
+                PublicationKind::Adoption => "adoption",
+                PublicationKind::Sync => "publication",
+            };
             format!("{kind} {} at {} UTC ", publication.id, cell::clock(publication.published_at))
         }
         None if model.status.is_some() => "nothing published yet ".to_owned(),

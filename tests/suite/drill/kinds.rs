@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     data::Data,
-    upgrade::{TO_VERSION_1, TO_VERSION_2, TO_VERSION_3},
+    upgrade::{TO_VERSION_1, TO_VERSION_2, TO_VERSION_3, TO_VERSION_4},
 };
 
 /// A command that is killed.
@@ -179,7 +179,7 @@ pub(super) fn age(place: &Place, path: &Path, version: usize) {
     place.writer().execute("VACUUM INTO ?1", [path.to_str().unwrap()]).unwrap();
     let connection = rusqlite::Connection::open(path).unwrap();
     connection.execute_batch("PRAGMA journal_mode = WAL").unwrap();
-    for back in &[TO_VERSION_3, TO_VERSION_2, TO_VERSION_1][..4 - version] {
+    for back in &[TO_VERSION_4, TO_VERSION_3, TO_VERSION_2, TO_VERSION_1][..5 - version] {
         connection.execute_batch(back).unwrap();
     }
 }

@@ -30,7 +30,7 @@ fn side(point: Failpoint) -> (Kind, &'static [u32], Side) {
     use Failpoint as P;
     use Side::{After, Before};
     match point {
-        // Three migrations, so three times.
+        // One migration after the other.
         P::MigrateApplied => (Kind::FirstStart, &[1, 3], Before),
         P::MigrateVersioned | P::MigrateCommitted => (Kind::FirstStart, &[1], Before),
         // A long body has more than one part.
@@ -60,8 +60,24 @@ fn side(point: Failpoint) -> (Kind, &'static [u32], Side) {
         P::RollbackCommitted => (Kind::Rollback, &[1], After),
         // A cleanup switches nothing.
         P::CleanupCleared | P::CleanupPruned | P::CleanupVacuumed => (Kind::Cleanup, &[1], Before),
-        // No command comes here; `terminal_others` does.
-        P::ConsoleDraw => (Kind::Sync, &[], Before),
+        // No command of a drill comes here: `terminal_others` does, and `adoption`, `release` and `app_migration`, which let the
+        // process die there, as they need a database of another layout.
+        P::ConsoleDraw
+        | P::AdoptLogged
+        | P::AdoptRecorded
+        | P::AdoptRepaired
+        | P::AdoptWritten
+        | P::AdoptCommitted
+        | P::ReleaseNamed
+        | P::ReleaseJoined
+        | P::ReleaseWritten
+        | P::ReleaseCommitted
+        | P::AppAnnounced
+        | P::AppCopied
+        | P::AppSwitched
+        | P::AppOpened
+        | P::AppClosing
+        | P::AppClosed => (Kind::Sync, &[], Before),
     }
 }
 

@@ -80,6 +80,7 @@ fn describe(plan: &RollbackPlan) -> String {
         (PublicationKind::Rollback, _, Some(undoes), _) => format!("a rollback of publication {undoes}"),
         (PublicationKind::Rollback, _, _, Some(run)) => format!("going back to run {run}"),
         (PublicationKind::Rollback, ..) => "a rollback of named entities".to_owned(),
+        (PublicationKind::Adoption, ..) => "what was live at the adoption".to_owned(),
         (_, Some(run), ..) => format!("run {run}"),
         _ => "an unknown run".to_owned(),
     };
