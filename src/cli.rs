@@ -11,6 +11,7 @@ pub mod exit;
 mod follow;
 mod history;
 mod hold;
+mod lasting;
 mod logging;
 mod migrate_app;
 mod outcome;
@@ -22,6 +23,8 @@ mod quarantine;
 mod replay;
 mod rollback;
 mod runs;
+mod secret;
+mod serve;
 pub mod settings;
 pub mod signal;
 mod status;
@@ -41,12 +44,15 @@ pub use self::{
     exit::{CliError, ExitStatus},
     history::HistoryArguments,
     hold::HoldArguments,
+    lasting::{BadLasting, Lasting},
     migrate_app::MigrateAppArguments,
     output::Output,
     publish::PublishArguments,
     quarantine::QuarantineArguments,
     rollback::RollbackArguments,
     runs::RunsArguments,
+    secret::NoSecret,
+    serve::ServeArguments,
     settings::Settings,
     sync::SyncArguments,
     wait::WaitLimit,
@@ -67,7 +73,7 @@ Exit status:
   1    failed and nothing was switched, or a partial publish left something behind
   2    the arguments or the configuration are at fault
   3    held by a guard or by the hold; nothing was switched
-  4    another run has the lock
+  4    another run has the lock, or another server takes the triggers
   5    the answer to a needed confirmation was no, or nobody could be asked
   129, 130, 143  ended by SIGHUP, SIGINT or SIGTERM; nothing was switched";
 
@@ -112,6 +118,8 @@ pub enum Command {
     Release,
     /// Remove old snapshots, leftovers and old runs, and give their space back
     Cleanup(CleanupArguments),
+    /// Take triggers over HTTP, run what they ask for, and tell of health and figures
+    Serve(ServeArguments),
     /// Take over a database that NowRepGreen's own migrations made
     Adopt(AdoptArguments),
     /// Give an adopted database back to NowRepGreen's own migrations and the old system
@@ -154,10 +162,13 @@ struct Context {
 }
 
 impl Cli {
-    /// Writes log lines for the commands without a screen of their own, when `-v` asks for them.
+    /// Writes log lines for the commands without a screen of their own, when `-v` asks for them; those of a service always.
     pub fn set_up_logging(&self) {
-        if !matches!(self.command, None | Some(Command::Demo)) {
-            logging::install(self.settings.verbose);
+        match self.command {
+            None | Some(Command::Demo) => {}
+            // A service whose log says nothing is none that anybody can run.
+            Some(Command::Serve(_)) => logging::install(self.settings.verbose.saturating_add(1)),
+            Some(_) => logging::install(self.settings.verbose),
         }
     }
 
@@ -216,6 +227,7 @@ async fn execute(context: &Context, command: Option<Command>) -> Result<ExitStat
         Some(Command::Hold(arguments)) => hold::hold(context, &arguments).await,
         Some(Command::Release) => hold::release(context).await,
         Some(Command::Rollback(arguments)) => rollback::run(context, &arguments).await,
+        Some(Command::Serve(arguments)) => serve::run(context, &arguments).await,
         Some(Command::Cleanup(arguments)) => cleanup::run(context, &arguments).await,
         Some(Command::Adopt(arguments)) => adopt::adopt(context, &arguments).await,
         Some(Command::ReleaseDatabase(arguments)) => adopt::release(context, &arguments).await,

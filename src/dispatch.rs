@@ -245,7 +245,8 @@ impl Inner {
         let requested = Some(Requested { by: promise.requested_by, task: promise.task });
         let options = SyncOptions { requested, ..SyncOptions::full(promise.trigger) };
         let (sender, mut events) = mpsc::unbounded_channel();
-        let (operations, cancel) = (self.operations.clone(), cancel.clone());
+        // Of its own: a run that somebody else cancels cancels what it was given, which must not reach the runs after it.
+        let (operations, cancel) = (self.operations.clone(), cancel.child_token());
         let run = tokio::spawn(async move { operations.sync(options, sender, cancel).await });
         if let Some(first) = events.recv().await {
             queue.promise = None;

@@ -12,6 +12,8 @@ mod detail;
 mod diff;
 pub mod error;
 mod fail;
+mod figures;
+mod health;
 mod hold;
 mod index_names;
 mod journal;
@@ -45,6 +47,7 @@ pub use self::{
     database::{Database, Patience, path_from_url},
     diff::{Comparison, DiffSubject, Page},
     error::GreenError,
+    health::HealthLimits,
     journal::{JournalEntry, Requested, RunEnd, RunStart},
     lock::{BEAT, Holder, Owner, RunLock, SILENCE, holder},
     presence::{Presence, server},

@@ -101,6 +101,12 @@ impl GuardLimits {
         tripped
     }
 
+    /// Whether `entity` may become empty without anybody's word.
+    #[must_use]
+    pub fn may_become_empty(&self, entity: Entity) -> bool {
+        self.0[entity.index()].empty
+    }
+
     /// How many references of `entity` may lead nowhere when `before` do now; `None` for any number.
     #[must_use]
     pub fn dangling_limit(&self, entity: Entity, before: u64) -> Option<u64> {

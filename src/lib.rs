@@ -14,5 +14,6 @@ pub mod guard;
 pub mod ops;
 pub mod process;
 pub mod report;
+pub mod server;
 pub mod sync;
 pub mod text;

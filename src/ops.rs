@@ -4,6 +4,7 @@ mod adoption;
 mod app_migration;
 mod export;
 mod others;
+mod service;
 mod triggers;
 mod watch;
 

@@ -4,6 +4,7 @@
 
 mod adoption;
 mod diff;
+mod health;
 mod kept;
 mod owner;
 mod publication;
@@ -22,6 +23,7 @@ pub use self::{
         ReleaseReport,
     },
     diff::{ColumnDiff, DiffCounts, DiffReport, DiffSide, EntityDiff, RowDiff},
+    health::{EntityFigures, FiguresReport, HealthReport, RunTotal},
     kept::{CleanupReport, QuarantineList, QuarantineRecord, QuarantineReport, SnapshotReport},
     owner::{CancelReport, OwnerReport, WalReader},
     publication::{

@@ -1,8 +1,8 @@
 //! How the program ends: its exit statuses and the errors behind them.
 
-use std::{io, path::PathBuf, process::ExitCode};
+use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode};
 
-use super::signal::Signal;
+use super::{secret::NoSecret, signal::Signal};
 use crate::{
     entity::Endpoint,
     green::GreenError,
@@ -22,7 +22,7 @@ pub enum ExitStatus {
     Usage,
     /// 3: a guard or the hold stopped the publish; nothing was switched.
     Held,
-    /// 4: another run has the lock.
+    /// 4: another run has the lock, or another server takes the triggers.
     Locked,
     /// 5: the answer to a needed confirmation was no, or nobody could be asked.
     NotConfirmed,
@@ -197,6 +197,28 @@ pub enum CliError {
     /// The system refused what the program needs to run at all.
     #[error("cannot start: {0}")]
     Start(#[source] io::Error),
+    /// What triggers have to know is not set, or cannot be used.
+    #[error(transparent)]
+    NoSecret(#[from] NoSecret),
+    /// Two spans of time that contradict each other.
+    #[error(
+        "--debounce-longest has to be at least --debounce; a burst of triggers would otherwise never be waited for"
+    )]
+    Debounce,
+    /// No name of a header.
+    #[error("`{given}` is not the name of an HTTP header; give --client-address-header one such as X-Real-IP")]
+    BadHeader {
+        /// What was given.
+        given: String,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; give another --listen, or end what listens there")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// A migration of the application that could not be started.
     #[error("cannot run `{command}`: {source}; the views are as they were")]
     CannotRun {
@@ -252,6 +274,9 @@ impl CliError {
             | Self::JsonTwice
             | Self::FollowAsJson
             | Self::BadGuards(_)
+            | Self::NoSecret(_)
+            | Self::Debounce
+            | Self::BadHeader { .. }
             | Self::OtherEndpoint { .. }
             | Self::NoScripts { .. }
             | Self::NoTerminal(_) => ExitStatus::Usage,
@@ -262,6 +287,7 @@ impl CliError {
             | Self::UnknownSnapshot { .. }
             | Self::Stream(_)
             | Self::Untold { .. }
+            | Self::Listen { .. }
             | Self::CannotRun { .. }
             | Self::AfterMigration { .. }
             | Self::Start(_) => ExitStatus::Failed,

@@ -1,6 +1,9 @@
 //! Log lines of headless commands: on standard error, only with `-v`, without anything that a terminal would act on.
 
-use std::io::{self, Write};
+use std::{
+    env,
+    io::{self, Write},
+};
 
 use tracing::Level;
 use tracing_subscriber::{
@@ -21,8 +24,20 @@ pub(super) fn install(verbose: u8) {
     };
     let targets = Targets::new().with_target("greenroom", level).with_default(LevelFilter::WARN);
     let lines = fmt::layer().with_target(false).with_ansi(false).with_writer(|| CleanLines);
+    let base = tracing_subscriber::registry().with(targets);
     // Err only says that logging was set up before.
-    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(targets).with(lines));
+    let _ = if is_journal() {
+        tracing::subscriber::set_global_default(base.with(lines.without_time()))
+    } else {
+        tracing::subscriber::set_global_default(base.with(lines))
+    };
+}
+
+/// Whether standard error is the journal of systemd, which has a time for each line itself. It says which file that is, as
+/// the variable is also seen by what writes elsewhere.
+fn is_journal() -> bool {
+    let Ok(journal) = env::var("JOURNAL_STREAM") else { return false };
+    rustix::fs::fstat(io::stderr()).is_ok_and(|file| journal == format!("{}:{}", file.st_dev, file.st_ino))
 }
 
 /// Standard error for whole lines of which each is cleaned.

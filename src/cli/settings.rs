@@ -118,6 +118,16 @@ impl Settings {
         Ok(Operations::new(Database::open(path)?, source, operator()).with_line(self.line()))
     }
 
+    /// Operations of a service and their database. One that is read-only needs no source and creates nothing.
+    pub(super) fn serve(&self, read_only: bool) -> Result<(Operations, Database), CliError> {
+        let (path, source, limits) = (self.database_path()?, self.source()?, self.limits()?);
+        if source.is_none() && !read_only {
+            return Err(OperationError::NoSource.into());
+        }
+        let database = if read_only { Database::open(path)? } else { Database::create_or_open(path)? };
+        Ok((Operations::new(database.clone(), source, operator()).with_limits(limits), database))
+    }
+
     /// Operations from a source, which must be set, into a database that is created as needed.
     pub(super) fn create(&self) -> Result<Operations, CliError> {
         let (path, source) = (self.database_path()?, self.source()?.ok_or(OperationError::NoSource)?);

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     entity::Endpoint,
-    report::{Operator, RunId, RunReport, RunSummary, SnapshotReport, Work},
+    report::{Operator, RunId, RunReport, RunSummary, SnapshotReport, StepReport, Work},
 };
 
 impl Database {
@@ -37,6 +37,15 @@ impl Database {
             return journal::report(&self.reader()?, run);
         }
         Ok(RunReport { run: summary, ..report })
+    }
+
+    /// The steps of each of `runs`, none for a run that is not kept any more.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn steps(&self, runs: &[RunId]) -> Result<Vec<Vec<StepReport>>, GreenError> {
+        let connection = self.reader()?;
+        runs.iter().map(|run| journal::steps(&connection, *run)).collect()
     }
 
     /// One run as it stands in a list.

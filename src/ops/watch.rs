@@ -14,6 +14,7 @@ use tokio::sync::mpsc as channel;
 use super::{OperationError, Operations};
 use crate::{
     green::Database,
+    report::Operator,
     sync::{Follower, Observed},
 };
 
@@ -65,9 +66,20 @@ impl Operations {
     /// # Errors
     /// When the database cannot be read.
     pub async fn watch(&self) -> Result<Watching, OperationError> {
-        let operator = self.operator.clone();
+        self.watch_others_than(Some(self.operator.clone())).await
+    }
+
+    /// The same for what this process does as well.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn watch_all(&self) -> Result<Watching, OperationError> {
+        self.watch_others_than(None).await
+    }
+
+    async fn watch_others_than(&self, own: Option<Operator>) -> Result<Watching, OperationError> {
         self.blocking(move |database| {
-            let follower = Follower::open(database, operator)?;
+            let follower = Follower::open(database, own)?;
             let (bell, rings) = mpsc::channel();
             let notices = Notices::of(database, bell.clone());
             let (sender, seen) = channel::unbounded_channel();

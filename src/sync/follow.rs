@@ -52,7 +52,7 @@ impl Followed {
 pub struct Follower {
     database: Database,
     watch: Watch,
-    own: Operator,
+    own: Option<Operator>,
     pulse: Option<Pulse>,
     server: Option<ServerReport>,
     followed: Option<Followed>,
@@ -61,11 +61,11 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Follows others than `own`.
+    /// Follows others than `own`; with `None` all there are.
     ///
     /// # Errors
     /// When the database cannot be opened.
-    pub fn open(database: &Database, own: Operator) -> Result<Self, GreenError> {
+    pub fn open(database: &Database, own: Option<Operator>) -> Result<Self, GreenError> {
         let watch = Watch::open(database)?;
         Ok(Self {
             database: database.clone(),
@@ -151,7 +151,7 @@ impl Follower {
         // its outcome before its last events, and a dead one has none.
         let has_lock = beat_of(&self.database, followed).is_some();
         let run = self.watch.run(followed.run)?;
-        if run.operator == self.own || read_events(&self.watch, followed, seen)? {
+        if self.own.as_ref() == Some(&run.operator) || read_events(&self.watch, followed, seen)? {
             return Ok(false);
         }
         let goes_on = has_lock || run.outcome.is_none();

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     data::Data,
     fake_blue::{Fault, When},
-    support::{Rig, ben, impatient, in_time},
+    support::{Rig, ben, impatient, in_time, operations_of},
 };
 
 /// Between two looks at something that is waited for.
@@ -373,4 +373,17 @@ async fn the_schedule_starts_runs_and_none_under_the_hold() {
     let rig = desk.closed().await;
     assert_eq!(rig.number("SELECT count(*) FROM sync_runs"), runs);
     assert_eq!(rig.number("SELECT count(*) FROM sync_triggers WHERE answer = 'held'"), 0, "it does not even ask");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_cancelled_by_another_takes_no_later_one_with_it() {
+    let desk = Desk::new(DispatchOptions::default()).await;
+    let first = desk.stall().await.task.unwrap();
+    let cancelled = operations_of(&desk.rig, ben()).cancel(false).await.unwrap();
+    assert_eq!(cancelled.run.unwrap().outcome, Some(RunOutcome::Cancelled));
+    assert_eq!(desk.ended(first).await.outcome, Some(RunOutcome::Cancelled));
+    desk.let_go();
+    let next = desk.trigger().await.task.unwrap();
+    assert_eq!(desk.ended(next).await.outcome, Some(RunOutcome::Published));
+    desk.closed().await.check();
 }

@@ -3,8 +3,8 @@
 //! `fake_blue` is the source, `fault_matrix` what becomes of a run with each of its faults, `data` what it sends and the rows
 //! that must come of it, `any_body` whatever else it may send, `contract` the tables as the reading application knows them,
 //! `prisma` a database as that application's own migrations and its old system leave it, `support` a database with
-//! operations on it, `desk` a console on those, `invariants` what must hold after anything, `drill` what goes wrong with the
-//! program itself.
+//! operations on it, `http` a client and a server to talk to, `desk` a console on those, `invariants` what must hold after
+//! anything, `drill` what goes wrong with the program itself.
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 mod adoption;
@@ -32,6 +32,7 @@ mod fake_blue;
 mod fault_matrix;
 mod going_back;
 mod guards;
+mod http;
 mod invariants;
 mod limits;
 mod lock;
@@ -54,6 +55,10 @@ mod scoped;
 mod screens;
 mod screens_operations;
 mod screens_others;
+mod server;
+mod server_events;
+mod server_health;
+mod server_process;
 mod support;
 mod sync;
 mod terminal;

@@ -70,7 +70,7 @@ async fn runs_between_two_looks_are_not_missed() {
     let rig = Rig::new(&Data::small(1)).await;
     rig.publish().await;
     let database = Database::open(&rig.path).unwrap();
-    let mut follower = Follower::open(&database, ben()).unwrap();
+    let mut follower = Follower::open(&database, Some(ben())).unwrap();
     assert_eq!(follower.look().unwrap(), [Observed::Changed], "what is over is not told");
     let mut expected = Vec::new();
     for generation in [2, 3] {
