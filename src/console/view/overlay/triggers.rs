@@ -28,6 +28,12 @@ use crate::{
 /// Columns from which the name under which a run was asked for, and seconds, are in the list.
 const ROOMY_COLUMNS: usize = 70;
 
+/// Columns of answer and run, and of the blanks between.
+const AFTER_WHO: usize = 27;
+
+/// Columns for who asked at most.
+const LONGEST_WHO: usize = 40;
+
 /// Lines for what was answered to the chosen trigger.
 const MESSAGE_LINES: usize = 2;
 
@@ -83,8 +89,9 @@ fn line(model: &Model, listed: &ListedTrigger, width: usize) -> Line<'static> {
         format!(" {text}{gap}")
     };
     let by = format!("{} {}", trigger.trigger, trigger.requested_by);
-    let who = column(&by, width.saturating_sub(date.len()) * 3 / 10);
     let kind = if is_roomy { column(&trigger.kind, 16) } else { String::new() };
+    let who = width.saturating_sub(date.len() + kind.width() + AFTER_WHO).min(LONGEST_WHO);
+    let who = column(&by, who);
     let answer = column(trigger.answer.word(), 9);
     let answer_style = match trigger.answer {
         TriggerAnswer::Held | TriggerAnswer::ReadOnly => theme.warning(),
