@@ -35,7 +35,9 @@ CREATE TABLE sync_triggers (
     -- The run that it was told of: the one it waits behind.
     run_id          INTEGER,
     -- The client's own name for what it asks for; the same name within a day means the same run.
-    idempotency_key TEXT
+    idempotency_key TEXT,
+    -- Whether it was the repetition of an earlier one by that name.
+    repeated        BOOLEAN NOT NULL
 );
 CREATE INDEX sync_triggers_key ON sync_triggers (idempotency_key, at) WHERE idempotency_key IS NOT NULL;
 

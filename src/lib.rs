@@ -6,6 +6,7 @@ pub mod clock;
 pub mod console;
 pub mod defect;
 pub mod demo;
+pub mod dispatch;
 pub mod entity;
 pub mod failpoint;
 pub mod green;

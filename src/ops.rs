@@ -124,6 +124,12 @@ impl Operations {
         &self.clock
     }
 
+    /// A random number in 0..1.
+    #[must_use]
+    pub fn random(&self) -> f64 {
+        (self.jitter)()
+    }
+
     /// The database in use.
     #[must_use]
     pub fn database_path(&self) -> PathBuf {
@@ -228,6 +234,14 @@ impl Operations {
             tracing::info!("the hold is set: {hold}");
         }
         Ok(change)
+    }
+
+    /// The hold in force.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn hold_in_force(&self) -> Result<Option<HoldReport>, OperationError> {
+        self.blocking(Database::hold_in_force).await
     }
 
     /// Lets runs publish again. With `shown`, only if that is still the hold in force.

@@ -71,6 +71,14 @@ pub(super) fn release(
 }
 
 impl Database {
+    /// The hold in force.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn hold_in_force(&self) -> Result<Option<HoldReport>, GreenError> {
+        in_force(&self.reader()?)
+    }
+
     /// Keeps runs from publishing from now on, also one that is going on. A hold that was set by hand stays as it is; one
     /// that a rollback had set gives way, so that undoing the rollback does not release it.
     ///

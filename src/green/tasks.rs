@@ -46,8 +46,13 @@ pub enum Verdict {
         /// The same in a sentence.
         message: String,
     },
-    /// The run of this task, which has not begun yet, is the one for it.
-    Join(TaskId),
+    /// The run of a task that has not begun yet is the one for it.
+    Join {
+        /// The task.
+        task: TaskId,
+        /// The run that it waits behind.
+        behind: Option<RunId>,
+    },
 }
 
 /// Which tasks are wanted.
@@ -183,9 +188,9 @@ fn named(connection: &Connection, new: &NewTrigger) -> Result<Option<TaskReport>
     let since = new.at.as_millisecond() - i64::try_from(KEY_LIFETIME.as_millis()).unwrap_or_default();
     let id: Option<TaskId> = connection
         .query_row(
-            // The first that was promised something counts, so that the name does not live on by being used.
+            // A repetition does not let the name live on.
             "SELECT task_id FROM sync_triggers WHERE idempotency_key = ?1 AND at > ?2 AND task_id IS NOT NULL \
-             ORDER BY id LIMIT 1",
+             AND NOT repeated ORDER BY id DESC LIMIT 1",
             params![key, since],
             |row| row.get(0),
         )
@@ -218,11 +223,12 @@ impl Database {
         let doing = "recording a trigger";
         let record = |connection: &mut Connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
-            let report = answer(&transaction, new, verdict)?;
+            let repeated = named(&transaction, new)?;
+            let report = answer(&transaction, new, repeated.as_ref(), verdict)?;
             transaction
                 .execute(
                     "INSERT INTO sync_triggers (at, kind, trigger_kind, requested_by, answer, message, task_id, run_id, \
-                     idempotency_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                     idempotency_key, repeated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                     params![
                         Millis(report.at),
                         report.kind,
@@ -232,7 +238,8 @@ impl Database {
                         report.message,
                         report.task,
                         report.run,
-                        report.idempotency_key
+                        report.idempotency_key,
+                        repeated.is_some()
                     ],
                 )
                 .doing(doing)?;
@@ -316,7 +323,12 @@ impl Database {
 }
 
 /// What is answered, in the transaction in which it is written down.
-fn answer(connection: &Connection, new: &NewTrigger, verdict: &Verdict) -> Result<TriggerReport, GreenError> {
+fn answer(
+    connection: &Connection,
+    new: &NewTrigger,
+    repeated: Option<&TaskReport>,
+    verdict: &Verdict,
+) -> Result<TriggerReport, GreenError> {
     let report = |answer, message, task, run| TriggerReport {
         at: new.at,
         kind: new.kind.clone(),
@@ -328,16 +340,16 @@ fn answer(connection: &Connection, new: &NewTrigger, verdict: &Verdict) -> Resul
         run,
         idempotency_key: new.idempotency_key.clone(),
     };
-    if let Some(task) = named(connection, new)? {
-        return Ok(report(TriggerAnswer::Joined, joined_by_name(&task), Some(task.id), task.run));
+    if let Some(task) = repeated {
+        return Ok(report(TriggerAnswer::Joined, joined_by_name(task), Some(task.id), task.run));
     }
     if let Some(hold) = hold::in_force(connection)? {
         return Ok(report(TriggerAnswer::Held, refused(&hold), None, None));
     }
     match verdict {
-        Verdict::Join(id) => {
-            let message = "joined a run that was asked for before and has yet to begin".to_owned();
-            Ok(report(TriggerAnswer::Joined, message, Some(*id), None))
+        Verdict::Join { task, behind } => {
+            let waits = behind.map_or_else(|| "is about to begin".to_owned(), |run| format!("waits behind run {run}"));
+            Ok(report(TriggerAnswer::Joined, format!("joined the sync that {waits}"), Some(*task), *behind))
         }
         Verdict::Promise { answer, behind, message } => {
             connection

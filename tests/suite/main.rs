@@ -22,6 +22,7 @@ mod contract;
 mod data;
 mod desk;
 mod diff;
+mod dispatch;
 mod drill;
 mod events;
 mod failures;

@@ -125,6 +125,11 @@ impl Rig {
         Self { blue, operations, path, _folder: folder }
     }
 
+    /// The same with other operations.
+    pub(crate) fn operated_by(self, operations: Operations) -> Self {
+        Self { operations, ..self }
+    }
+
     /// Begins a run.
     pub(crate) fn start(&self) -> Running {
         self.start_with(SyncOptions::full(Trigger::Cli))

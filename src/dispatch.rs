@@ -1,0 +1,293 @@
+//! Turns triggers into runs: one goes on, at most one waits behind it, all others are answered with that one.
+//!
+//! A trigger that comes while a run goes on is promised a run of its own, as what changed at the source since the run began
+//! would be missed otherwise. A promise is written down before it is answered and outlives the process.
+
+mod schedule;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Mutex, Notify, mpsc},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    green::{GreenError, NewTrigger, Requested, Verdict},
+    ops::{OperationError, Operations, SyncOptions},
+    report::{OwnerReport, RunId, TaskId, TaskReport, Trigger, TriggerAnswer, TriggerReport},
+    text,
+};
+
+/// How triggers become runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DispatchOptions {
+    /// For how long no other trigger may come before a run begins; each one that comes starts it anew.
+    pub debounce: Duration,
+    /// How long the first trigger of a burst waits at most. At least `debounce`.
+    pub longest_debounce: Duration,
+    /// How often a run is started without any trigger, counted from the beginning of the one before; `None` for never.
+    pub every: Option<Duration>,
+    /// Whether all triggers are refused and nothing is written.
+    pub read_only: bool,
+}
+
+/// Why a trigger got no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum DispatchError {
+    /// The process is about to end.
+    #[error("greenroom is shutting down; ask again shortly")]
+    Closing,
+    /// It could not be written down, so nothing was promised.
+    #[error(transparent)]
+    Operation(#[from] OperationError),
+}
+
+/// The one place where triggers become runs.
+#[derive(Clone, Debug)]
+pub struct Dispatcher {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    operations: Operations,
+    options: DispatchOptions,
+    queue: Mutex<Queue>,
+    /// Rings when something was promised.
+    promised: Notify,
+    closing: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// The run that has yet to begin.
+    promise: Option<Promise>,
+    /// Our run that goes on.
+    going: Option<RunId>,
+}
+
+#[derive(Clone, Debug)]
+struct Promise {
+    task: TaskId,
+    trigger: Trigger,
+    requested_by: String,
+    /// When it may begin.
+    due: Instant,
+    /// When it begins although triggers still come.
+    latest: Instant,
+}
+
+impl Dispatcher {
+    /// Nothing is run before [`Dispatcher::work`].
+    #[must_use]
+    pub fn new(operations: Operations, options: DispatchOptions) -> Self {
+        let (queue, promised, closing) = (Mutex::default(), Notify::new(), AtomicBool::new(false));
+        Self { inner: Arc::new(Inner { operations, options, queue, promised, closing }) }
+    }
+
+    /// What it works on.
+    #[must_use]
+    pub fn operations(&self) -> &Operations {
+        &self.inner.operations
+    }
+
+    /// Answers a trigger that came over HTTP under the name `kind`, and keeps what was promised. What is begun here is brought
+    /// to its end also when nobody waits for the answer any more.
+    ///
+    /// # Errors
+    /// [`DispatchError::Closing`] during a shutdown; when the answer cannot be written down. Nothing was promised then.
+    pub async fn trigger(
+        &self,
+        kind: &str,
+        requested_by: String,
+        idempotency_key: Option<String>,
+    ) -> Result<TriggerReport, DispatchError> {
+        let (inner, kind) = (self.inner.clone(), kind.to_owned());
+        let answering = async move { inner.answer(kind, Trigger::Http, requested_by, idempotency_key).await };
+        tokio::spawn(answering).await.unwrap_or(Err(DispatchError::Operation(OperationError::Panicked)))
+    }
+
+    /// Runs what was promised, by this process or an earlier one, and keeps the schedule, until `stop`. A run that goes on then
+    /// is waited for; `cancel` ends it before its publish. What waits stays promised for the next start.
+    pub async fn work(&self, stop: CancellationToken, cancel: CancellationToken) {
+        let inner = &self.inner;
+        tokio::join!(inner.run_promises(&stop, &cancel), inner.keep_schedule(&stop), async {
+            stop.cancelled().await;
+            inner.closing.store(true, Ordering::SeqCst);
+        });
+    }
+}
+
+impl Inner {
+    /// Whether a run of ours goes on or is about to begin.
+    async fn is_busy(&self) -> bool {
+        let queue = self.queue.lock().await;
+        queue.promise.is_some() || queue.going.is_some()
+    }
+
+    async fn answer(
+        &self,
+        kind: String,
+        trigger: Trigger,
+        requested_by: String,
+        idempotency_key: Option<String>,
+    ) -> Result<TriggerReport, DispatchError> {
+        let mut queue = self.queue.lock().await;
+        if self.closing.load(Ordering::SeqCst) {
+            return Err(DispatchError::Closing);
+        }
+        let at = self.operations.clock().now();
+        let new = NewTrigger { kind, trigger, requested_by, idempotency_key, at };
+        if self.options.read_only {
+            return Ok(refused(new));
+        }
+        let verdict = match &queue.promise {
+            Some(promise) => Verdict::Join { task: promise.task, behind: self.goes_on(queue.going).0 },
+            None => self.promise(queue.going),
+        };
+        let report = self.operations.record_trigger(new, verdict).await?;
+        let now = Instant::now();
+        match (&mut queue.promise, report.task) {
+            (Some(promise), Some(task)) if promise.task == task => {
+                promise.due = promise.due.max((now + self.options.debounce).min(promise.latest));
+            }
+            (promise @ None, Some(task)) if report.answer != TriggerAnswer::Joined => {
+                *promise = Some(Promise {
+                    task,
+                    trigger,
+                    requested_by: report.requested_by.clone(),
+                    due: now + self.options.debounce,
+                    latest: now + self.options.longest_debounce,
+                });
+            }
+            _ => {}
+        }
+        self.promised.notify_one();
+        Ok(report)
+    }
+
+    /// The run that goes on, ours or another's, and who is at work.
+    fn goes_on(&self, going: Option<RunId>) -> (Option<RunId>, Option<OwnerReport>) {
+        let owner = self.operations.lock_owner();
+        (going.or_else(|| owner.as_ref().and_then(|owner| owner.run)), owner)
+    }
+
+    /// What is promised while nothing else is.
+    fn promise(&self, going: Option<RunId>) -> Verdict {
+        let (behind, owner) = self.goes_on(going);
+        let (answer, message) = match (behind, owner) {
+            (Some(run), _) => (TriggerAnswer::Waiting, format!("a sync waits behind run {run}")),
+            (None, Some(owner)) => (TriggerAnswer::Waiting, format!("a sync waits behind {owner}")),
+            (None, None) if !self.options.debounce.is_zero() => {
+                let quiet = milliseconds(self.options.debounce);
+                let message = format!("a sync begins once no trigger has come for {}", text::duration(quiet));
+                (TriggerAnswer::Waiting, message)
+            }
+            (None, None) => (TriggerAnswer::Started, "a sync is started".to_owned()),
+        };
+        Verdict::Promise { answer, behind, message }
+    }
+
+    async fn run_promises(&self, stop: &CancellationToken, cancel: &CancellationToken) {
+        self.take_up().await;
+        while !stop.is_cancelled() {
+            let due = self.queue.lock().await.promise.as_ref().map(|promise| promise.due);
+            let turn = async {
+                match due {
+                    Some(due) => {
+                        tokio::time::sleep_until(due).await;
+                        self.operations.wait_for_turn(None).await
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                // It may be due later now.
+                () = self.promised.notified() => {}
+                _ = turn => {
+                    self.run_promise(cancel).await;
+                    self.take_up().await;
+                }
+            }
+        }
+    }
+
+    /// Takes up what an earlier process promised and did not begin.
+    async fn take_up(&self) {
+        let mut queue = self.queue.lock().await;
+        if queue.promise.is_some() || self.options.read_only {
+            return;
+        }
+        match self.operations.waiting_task().await {
+            Ok(Some(TaskReport { id: task, trigger, requested_by, .. })) => {
+                let now = Instant::now();
+                queue.promise = Some(Promise { task, trigger, requested_by, due: now, latest: now });
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!("looking for promised runs: {error}"),
+        }
+    }
+
+    /// Begins the promised run, if it is still due, and waits for its end.
+    async fn run_promise(&self, cancel: &CancellationToken) {
+        // Until the run has begun, triggers wait: they are then told of it and not of a promise that is being kept.
+        let mut queue = self.queue.lock().await;
+        let Some(promise) = queue.promise.clone().filter(|promise| promise.due <= Instant::now()) else { return };
+        let requested = Some(Requested { by: promise.requested_by, task: promise.task });
+        let options = SyncOptions { requested, ..SyncOptions::full(promise.trigger) };
+        let (sender, mut events) = mpsc::unbounded_channel();
+        let (operations, cancel) = (self.operations.clone(), cancel.clone());
+        let run = tokio::spawn(async move { operations.sync(options, sender, cancel).await });
+        if let Some(first) = events.recv().await {
+            queue.promise = None;
+            queue.going = Some(first.run);
+            drop(queue);
+            // The run tells the journal and the log of itself.
+            drop(events);
+            let _ = run.await;
+            self.queue.lock().await.going = None;
+            return;
+        }
+        let error = match run.await {
+            // Somebody was faster; it is still promised.
+            Ok(Err(OperationError::Green(GreenError::Locked { .. }))) => return,
+            Ok(Err(error)) => error,
+            Ok(Ok(_)) | Err(_) => OperationError::Panicked,
+        };
+        queue.promise = None;
+        tracing::warn!("a promised run could not begin: {error}");
+        if let Err(unwritten) = self.operations.give_up_task(promise.task, error.to_string()).await {
+            tracing::warn!("that it could not begin is not written down: {unwritten}");
+        }
+    }
+}
+
+/// The answer where nothing may be written down.
+fn refused(new: NewTrigger) -> TriggerReport {
+    let report = TriggerReport {
+        at: new.at,
+        kind: new.kind,
+        trigger: new.trigger,
+        requested_by: new.requested_by,
+        answer: TriggerAnswer::ReadOnly,
+        message: "refused: this greenroom is read-only".to_owned(),
+        task: None,
+        run: None,
+        idempotency_key: new.idempotency_key,
+    };
+    tracing::warn!("trigger: {report}");
+    report
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
