@@ -36,6 +36,7 @@ mod lock;
 mod model;
 mod others;
 mod outcome;
+mod packaging;
 mod picture;
 mod process;
 mod properties;
