@@ -173,9 +173,9 @@ fn the_image_starts_the_server_of_this_version() {
         .flat_map(|line| line.rsplit_once(' ').unwrap().0.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
         .collect();
     let ignored = read(".dockerignore");
-    let sent: BTreeSet<_> = ignored.lines().filter_map(|line| line.strip_prefix('!')).map(str::to_owned).collect();
-    assert_eq!(copied, sent);
-    for path in sent {
+    let passed: BTreeSet<_> = ignored.lines().filter_map(|line| line.strip_prefix('!')).map(str::to_owned).collect();
+    assert_eq!(copied, passed);
+    for path in passed {
         assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(&path).exists(), "{path}");
     }
 }
