@@ -30,8 +30,8 @@ pub use self::{
         CrossingReport, HoldChange, HoldReport, PublicationReport, PublishPlan, RollbackPlan, RollbackReport,
         RollbackTarget, SwitchReport,
     },
-    run::{AttemptReport, GuardReport, PastStep, RecordCounts, RunReport, RunSummary, StepReport, SyncReport},
-    trigger::{ServerReport, TaskId, TaskReport, TriggerReport},
+    run::{AttemptReport, GuardReport, PastStep, RecordCounts, RunReport, RunSummary, StepReport, SyncReport, asker},
+    trigger::{ListedTrigger, ServerReport, TaskId, TaskReport, TriggerList, TriggerReport},
     words::{
         FindingKind, Guard, HoldEffect, Layout, PublicationKind, Replay, RowChange, RunOutcome, StepOutcome, Trigger,
         TriggerAnswer, Work,
