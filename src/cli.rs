@@ -1,6 +1,7 @@
 //! The command line: one file a command, each turning its arguments into an operation and showing the report.
 
 mod adopt;
+mod app_scripts;
 mod cancel;
 mod cleanup;
 mod console;
@@ -29,6 +30,7 @@ pub mod signal;
 mod status;
 mod sync;
 mod table;
+mod triggers;
 mod wait;
 
 use std::{ffi::OsString, time::Duration};
@@ -54,6 +56,7 @@ pub use self::{
     serve::ServeArguments,
     settings::Settings,
     sync::SyncArguments,
+    triggers::TriggersArguments,
     wait::WaitLimit,
 };
 
@@ -103,6 +106,8 @@ pub enum Command {
     Status,
     /// List past runs, show one with its steps, attempts and quarantine, or follow what goes on
     Runs(RunsArguments),
+    /// List who triggered runs over HTTP or by the schedule, with what was answered and what came of it
+    Triggers(TriggersArguments),
     /// List the kept bodies of the source, or print one
     History(HistoryArguments),
     /// Compare the live rows with their backups or with a run, or two snapshots
@@ -220,6 +225,7 @@ async fn execute(context: &Context, command: Option<Command>) -> Result<ExitStat
         Some(Command::Cancel(arguments)) => cancel::run(context, &arguments).await,
         Some(Command::Status) => status::run(context).await,
         Some(Command::Runs(arguments)) => runs::run(context, &arguments).await,
+        Some(Command::Triggers(arguments)) => triggers::run(context, arguments).await,
         Some(Command::History(arguments)) => history::run(context, &arguments).await,
         Some(Command::Diff(arguments)) => diff::run(context, arguments).await,
         Some(Command::Quarantine(arguments)) => quarantine::run(context, &arguments).await,
@@ -300,6 +306,7 @@ mod tests {
             "greenroom history 4",
             "greenroom runs x",
             "greenroom runs --limit 0",
+            "greenroom triggers --limit 0",
             "greenroom cleanup --dry-run --yes",
             "greenroom adopt --dry-run --yes",
             "greenroom release-database --dry-run --yes",

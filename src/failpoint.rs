@@ -143,6 +143,10 @@ points! {
     AppClosing = "app.closing",
     /// The views are back.
     AppClosed = "app.closed",
+    /// A migration of the application was applied, not yet committed.
+    AppScript = "app.script",
+    /// All of them are, and the views are back.
+    AppScriptsCommitted = "app.scripts-committed",
     /// The console is about to draw a frame. No command comes here.
     ConsoleDraw = "console.draw",
 }

@@ -3,6 +3,7 @@
 
 mod adoption;
 mod app_migration;
+mod app_scripts;
 mod cleanup;
 mod columns;
 mod current_table;
@@ -41,6 +42,7 @@ mod watch;
 mod writer;
 
 pub use self::{
+    app_scripts::AppScript,
     cleanup::Retention,
     database::{Database, Patience, path_from_url},
     diff::{Comparison, DiffSubject, Page},

@@ -18,7 +18,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    adoption::{AdoptedEntity, AdoptionFinding, AdoptionReport, AppMigrationEnd, AppMigrationReport, ReleaseReport},
+    adoption::{
+        AdoptedEntity, AdoptionFinding, AdoptionReport, AppMigrationEnd, AppMigrationReport, AppScriptsReport,
+        ReleaseReport,
+    },
     diff::{ColumnDiff, DiffCounts, DiffReport, DiffSide, EntityDiff, RowDiff},
     health::{EntityFigures, FiguresReport, HealthReport, RunTotal},
     kept::{CleanupReport, QuarantineList, QuarantineRecord, QuarantineReport, SnapshotReport},
@@ -27,8 +30,8 @@ pub use self::{
         CrossingReport, HoldChange, HoldReport, PublicationReport, PublishPlan, RollbackPlan, RollbackReport,
         RollbackTarget, SwitchReport,
     },
-    run::{AttemptReport, GuardReport, PastStep, RecordCounts, RunReport, RunSummary, StepReport, SyncReport},
-    trigger::{ServerReport, TaskId, TaskReport, TriggerReport},
+    run::{AttemptReport, GuardReport, PastStep, RecordCounts, RunReport, RunSummary, StepReport, SyncReport, asker},
+    trigger::{ListedTrigger, ServerReport, TaskId, TaskReport, TriggerList, TriggerReport},
     words::{
         FindingKind, Guard, HoldEffect, Layout, PublicationKind, Replay, RowChange, RunOutcome, StepOutcome, Trigger,
         TriggerAnswer, Work,

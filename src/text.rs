@@ -156,6 +156,20 @@ pub fn duration(milliseconds: i64) -> String {
     }
 }
 
+/// A period that is given in milliseconds, as it is typed: `15m`, `1h30m`, `45s`.
+#[must_use]
+pub fn period(milliseconds: u64) -> String {
+    let mut left = milliseconds / 1000;
+    let mut words = String::new();
+    for (unit, seconds) in [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)] {
+        if left >= seconds {
+            push(&mut words, format_args!("{}{unit}", left / seconds));
+            left %= seconds;
+        }
+    }
+    if words.is_empty() { format!("{milliseconds}ms") } else { words }
+}
+
 /// How long ago `then` was at `now`, in its largest unit: `just now`, `42 s ago`, `5 min ago`, `3 h ago`, `12 d ago`.
 #[must_use]
 pub fn age(then: Timestamp, now: Timestamp) -> String {
@@ -258,6 +272,16 @@ mod tests {
             (273_600_000, "3 d 4 h"),
         ] {
             assert_eq!(duration(milliseconds), text);
+        }
+        for (milliseconds, text) in [
+            (900_000, "15m"),
+            (5_400_000, "1h30m"),
+            (45_000, "45s"),
+            (86_400_000, "1d"),
+            (3_605_000, "1h5s"),
+            (250, "250ms"),
+        ] {
+            assert_eq!(period(milliseconds), text);
         }
         let now = Timestamp::from_second(1_700_000_000).unwrap();
         for (seconds, text) in [

@@ -160,7 +160,8 @@ fn render(report: &AdoptionReport, layout: &Layout) -> String {
 fn render_release(report: &ReleaseReport, layout: &Layout) -> String {
     let mut answer = entities(&report.entities, layout);
     answer.push('\n');
-    let (would, goes) = if report.dry_run { ("would ", "would go") } else { ("", "is gone") };
+    let (leaves, gives, goes) =
+        if report.dry_run { ("would leave", "would give", "would go") } else { ("left", "gave", "went") };
     let hold = report.hold.as_ref().map(|hold| format!(", the hold ({hold})")).unwrap_or_default();
     let forgotten = format!(
         "for good {goes}: the journal of {}, {}, {} in quarantine{hold}",
@@ -170,14 +171,14 @@ fn render_release(report: &ReleaseReport, layout: &Layout) -> String {
     );
     push_line(&mut answer, &forgotten);
     let bodies = format!(
-        "{would}leave {} of the source, {} of them joined into one row; {} beyond the kept ones {goes}",
+        "{leaves} {} of the source, {} of them joined into one row; {} beyond the kept ones {goes}",
         text::count(report.snapshots, "body", "bodies"),
         report.joined,
         report.old_snapshots,
     );
     push_line(&mut answer, &bodies);
     let indexes = text::count(report.indexes, "index", "indexes");
-    push_line(&mut answer, &format!("{would}give {indexes} the names that NowRepGreen's migrations know"));
+    push_line(&mut answer, &format!("{gives} {indexes} the names that NowRepGreen's migrations know"));
     for note in &report.notes {
         push_line(&mut answer, note);
     }

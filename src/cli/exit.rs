@@ -1,6 +1,6 @@
 //! How the program ends: its exit statuses and the errors behind them.
 
-use std::{io, net::SocketAddr, process::ExitCode};
+use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use super::{secret::NoSecret, signal::Signal};
 use crate::{
@@ -150,6 +150,14 @@ pub enum CliError {
         /// What needs it.
         what: &'static str,
     },
+    /// A folder without migrations that could be applied.
+    #[error("{} holds no migrations to apply: {why}; give the folder in which Prisma keeps them, such as prisma/migrations", .folder.display())]
+    NoScripts {
+        /// The folder.
+        folder: PathBuf,
+        /// What is in the way.
+        why: String,
+    },
     /// No such snapshot of that endpoint.
     #[error("there is no snapshot {id} of {endpoint}; see `greenroom history {endpoint}`")]
     NoSuchSnapshot {
@@ -270,6 +278,7 @@ impl CliError {
             | Self::Debounce
             | Self::BadHeader { .. }
             | Self::OtherEndpoint { .. }
+            | Self::NoScripts { .. }
             | Self::NoTerminal(_) => ExitStatus::Usage,
             Self::Declined | Self::CannotAsk { .. } | Self::JsonDoesNotAsk { .. } => ExitStatus::NotConfirmed,
             Self::Operation(_)

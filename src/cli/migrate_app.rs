@@ -4,6 +4,7 @@ use std::{
     ffi::OsString,
     io::{self, IsTerminal},
     os::unix::process::ExitStatusExt,
+    path::PathBuf,
     process::{Child, Command, Stdio},
 };
 
@@ -11,7 +12,7 @@ use clap::Args;
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 
 use super::{
-    Context,
+    Context, app_scripts,
     exit::{CliError, ExitStatus},
     output::{Layout, push_line},
     signal::{Signal, Signals},
@@ -26,26 +27,49 @@ use crate::{
 /// Arguments of `migrate-app`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-NowRepGreen's migrations fail while `*_current` are views. This puts tables with the live rows in their place, runs COMMAND,
-and puts the views back whatever came of it; visitors read the same rows all the time. What COMMAND changes in the rows of
-these tables is lost, columns that it adds stay. Until it ends nothing is synced or rolled back.
+NowRepGreen's migrations fail while `*_current` are views.
 
-COMMAND finds the database as it always does: greenroom sets no variable for it.
+With --prisma greenroom applies what is pending of a folder of Prisma migrations itself, in one transaction in which tables
+stand in the place of the views: nobody ever sees them, a migration that fails changes nothing, and visitors go on reading.
+It is written down in `_prisma_migrations`, so that `prisma migrate deploy` finds nothing left to do.
+
+With COMMAND it puts tables with the live rows in their place, runs COMMAND, and puts the views back whatever came of it;
+visitors read the same rows all the time, as far as COMMAND lets them: `prisma migrate deploy` wants the file for itself and
+fails while any other program has it open, be it idle. Until COMMAND ends nothing is synced or rolled back. It finds the
+database as it always does: greenroom sets no variable for it.
+
+What a migration changes in the rows of these tables is lost, as they are a copy; columns that it adds stay.
 
 Examples:
+  greenroom migrate-app --prisma prisma/migrations --dry-run
+  greenroom migrate-app --prisma prisma/migrations
   greenroom migrate-app npx prisma migrate deploy
   greenroom --json migrate-app -- ./migrate.sh --verbose
 
 Exit status: that of COMMAND, 128 and the number of the signal that ended it, or 1 when it could not be started or the views \
 could not be put back; 4 a run goes on. With --json what COMMAND prints goes to standard error.")]
 pub struct MigrateAppArguments {
+    /// Apply the migrations in this folder, each in a folder of its own with a migration.sql
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    pub prisma: Option<PathBuf>,
+    /// Do all of it and take it back
+    #[arg(long, requires = "prisma")]
+    pub dry_run: bool,
     /// The program, and its arguments
-    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(
+        value_name = "COMMAND",
+        required_unless_present = "prisma",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
     pub command: Vec<OsString>,
 }
 
 /// Runs the migration.
 pub(super) async fn run(context: &Context, arguments: &MigrateAppArguments) -> Result<ExitStatus, CliError> {
+    if let Some(folder) = &arguments.prisma {
+        return app_scripts::run(context, folder, arguments.dry_run).await;
+    }
     let (operations, output) = (context.settings.open()?, &context.output);
     let mut signals = Signals::listen()?;
     let words: Vec<_> = arguments.command.iter().map(|word| word.to_string_lossy()).collect();

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     entity::Entity,
     guard::Acceptance,
-    report::{GuardReport, HoldReport, RunId, RunOutcome, RunSummary, StepOutcome, StepReport, SyncReport},
+    report::{GuardReport, HoldReport, Operator, RunId, RunOutcome, RunSummary, StepOutcome, StepReport, SyncReport},
     text,
 };
 
@@ -203,7 +203,17 @@ fn left_behind(report: &SyncReport) -> String {
 fn ended(run: &RunSummary) -> String {
     let took = run.duration_ms.map(|took| format!(" after {}", text::duration(took))).unwrap_or_default();
     let dry = if run.dry_run { " (dry run)" } else { "" };
-    format!("run {}{dry} {}{took}", run.id, outcome(run))
+    let by = run.requested_by.as_ref().map(|_| format!(" of {}", run.asker())).unwrap_or_default();
+    format!("run {}{by}{dry} {}{took}", run.id, outcome(run))
+}
+
+/// Who started a run, in which process: `ana@box (pid 12, cli)`, `http 10.0.0.7 (in pid 12 of green@box)`.
+pub(super) fn started_by(run: &RunSummary) -> String {
+    let Operator { pid, .. } = run.operator;
+    match run.requested_by {
+        Some(_) => format!("{} (in pid {pid} of {})", run.asker(), run.operator),
+        None => format!("{} (pid {pid}, {})", run.operator, run.trigger),
+    }
 }
 
 /// How a run ended, or that it did not.
@@ -244,7 +254,7 @@ fn next(report: &SyncReport, doing: Doing) -> Vec<String> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::report::{DiffCounts, Guard, Operator, Trigger};
+    use crate::report::{DiffCounts, Guard, Trigger};
 
     pub(in crate::cli) fn step(entity: Entity, outcome: StepOutcome) -> StepReport {
         StepReport {

@@ -155,7 +155,8 @@ fn picture(state: &RunState, now: Timestamp, width: u16) -> String {
         line(step.entity.name(), progress, &describe(step))
     });
     let seconds = (now.as_second() - state.started_at.as_second()).max(0);
-    let run = line(&format!("run {}", state.run), state.progress(), &format!("{seconds} s"));
+    let by = state.requested_by.as_ref().map(|_| format!(", {}", state.asker())).unwrap_or_default();
+    let run = line(&format!("run {}", state.run), state.progress(), &format!("{seconds} s{by}"));
     steps.chain([run]).collect::<Vec<_>>().join("\n")
 }
 
@@ -214,8 +215,8 @@ mod tests {
         let made_from = RecordCounts::default();
         let before = |entity| EntityBefore { entity, active_version: 1, backup_version: 0, rows: 5, made_from };
         let mut state = RunState::begin(&record(RunEvent::Started {
-            requested_by: None,
-            trigger: Trigger::Cli,
+            requested_by: Some("10.0.0.7".into()),
+            trigger: Trigger::Http,
             operator: Operator { user: "ana".into(), host: "box".into(), pid: 1 },
             source: "http://blue".into(),
             based_on: None,
@@ -241,7 +242,7 @@ mod tests {
             "\
 talents              [====================] unchanged 5 rows
 boards               [                    ] retrying: \\x1b[2J a lo…
-run 7                [==========>         ] 2 s"
+run 7                [==========>         ] 2 s, http 10.0.0.7"
         );
     }
 }

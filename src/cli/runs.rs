@@ -7,7 +7,7 @@ use super::{
     Context,
     exit::{CliError, ExitStatus},
     follow,
-    outcome::{failures, findings, names, outcome, steps},
+    outcome::{failures, findings, names, outcome, started_by, steps},
     output::{Layout, push_line},
     table::{Column, Table, left, right},
 };
@@ -86,6 +86,8 @@ fn render(runs: &[RunSummary], layout: &Layout) -> String {
     let mut table = Table::new(&RUNS);
     for run in runs {
         let error = run.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
+        // The trigger has a column of its own.
+        let by = run.requested_by.clone().unwrap_or_else(|| run.operator.to_string());
         table.row([
             run.id.to_string(),
             outcome(run).to_owned(),
@@ -93,7 +95,7 @@ fn render(runs: &[RunSummary], layout: &Layout) -> String {
             layout.when(run.started_at),
             run.duration_ms.map_or_else(|| "-".to_owned(), text::duration),
             run.publication.map_or_else(|| "-".to_owned(), |id| id.to_string()),
-            layout.fit(&format!("{}{}{error}", run.operator, marks(run)), 100),
+            layout.fit(&format!("{by}{}{error}", marks(run)), 100),
         ]);
     }
     table.render(layout)
@@ -126,7 +128,7 @@ pub(super) fn one(report: &RunReport, layout: &Layout) -> String {
     let begun = format!("{}, {}", text::time(run.started_at), text::age(run.started_at, layout.now));
     let head = [
         format!("run {} {}{took}{publication}{}", run.id, outcome(run), marks(run)),
-        format!("started {begun} by {} (pid {}, {})", run.operator, run.operator.pid, run.trigger),
+        format!("started {begun} by {}", started_by(run)),
         format!("source {}", run.source),
     ];
     let mut answer = String::new();
@@ -236,6 +238,33 @@ run  outcome  trigger  started                           took  publication  by, 
   7  failed   cli      just now, 1970-01-01 00:00:00Z  812 ms            -  ana@box: boards: HTTP status 500
 "
         );
+    }
+
+    #[test]
+    fn says_who_triggered_a_run() {
+        let by = |requested_by: &str| RunSummary {
+            trigger: Trigger::Http,
+            requested_by: Some(requested_by.into()),
+            error: None,
+            ..summary()
+        };
+        let layout = Layout::unlimited(Timestamp::UNIX_EPOCH);
+        let text = render(&[by("10.0.0.7\u{202e}")], &layout);
+        assert!(
+            text.ends_with(
+                "  7  failed   http     just now, 1970-01-01 00:00:00Z  812 ms            -  10.0.0.7\\u{202e}\n"
+            ),
+            "{text}"
+        );
+        let report = RunReport {
+            run: by("10.0.0.7"),
+            entities: Vec::new(),
+            guards: Vec::new(),
+            attempts: Vec::new(),
+            quarantine: Vec::new(),
+        };
+        let text = one(&report, &layout);
+        assert!(text.contains("by http 10.0.0.7 (in pid 1 of ana@box)\n"), "{text}");
     }
 
     #[test]

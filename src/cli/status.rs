@@ -3,16 +3,17 @@
 use super::{
     Context,
     exit::{CliError, ExitStatus},
-    outcome::{described_hold, outcome, publish_command},
+    outcome::{described_hold, outcome, publish_command, started_by},
     output::{Layout, push_line},
     table::{Column, Table, change, left, right, version},
+    triggers,
 };
 use crate::{
     guard::Acceptance,
     ops::{OperationError, Operations},
     report::{
         AppMigrationReport, DatabaseStatus, Layout as Names, PublicationKind, PublicationReport, RunSummary,
-        StatusReport,
+        StatusReport, TriggerReport,
     },
     text,
 };
@@ -94,7 +95,10 @@ fn render(report: &StatusReport, held_run: Option<&str>, layout: &Layout) -> Str
         ("held run", held_run.unwrap_or_default().to_owned()),
         ("application", app_migration(report, layout)),
         ("running", running(report, layout)),
+        ("waiting", report.waiting.as_ref().map(|task| triggers::waiting(task, layout)).unwrap_or_default()),
         ("last run", report.last_run.as_ref().map_or_else(|| "none yet".to_owned(), |run| last_run(run, layout))),
+        ("server", triggers::server(report.server.as_ref(), layout)),
+        ("last trigger", report.last_trigger.as_ref().map(|last| last_trigger(last, layout)).unwrap_or_default()),
     ];
     let mut answer = table.render(layout);
     answer.push('\n');
@@ -145,8 +149,7 @@ fn running(report: &StatusReport, layout: &Layout) -> String {
     let since = |at| format!("since {}, {}", text::time(at), text::age(at, layout.now));
     let begun = match (&report.running, &report.owner) {
         (Some(run), _) => {
-            let (by, pid, trigger) = (&run.operator, run.operator.pid, run.trigger);
-            format!("run {} by {by} (pid {pid}, {trigger}) {}", run.id, since(run.started_at))
+            format!("run {} by {} {}", run.id, started_by(run), since(run.started_at))
         }
         (None, Some(owner)) => format!("{owner} {}", since(owner.since)),
         (None, None) => return "nothing".to_owned(),
@@ -168,7 +171,15 @@ fn last_run(run: &RunSummary, layout: &Layout) -> String {
     let took = run.duration_ms.map(|took| format!(" after {}", text::duration(took))).unwrap_or_default();
     let error = run.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
     let alone = run.operator_gone_at.map_or("", |_| ", after its operator was gone");
-    format!("run {} {}{took}, {}, {}{alone}{error}", run.id, outcome(run), text::age(at, layout.now), text::time(at))
+    let by = run.requested_by.as_ref().map(|_| format!(" of {}", run.asker())).unwrap_or_default();
+    let when = format!("{}, {}", text::age(at, layout.now), text::time(at));
+    format!("run {}{by} {}{took}, {when}{alone}{error}", run.id, outcome(run))
+}
+
+fn last_trigger(trigger: &TriggerReport, layout: &Layout) -> String {
+    let by = format!("{} {}", trigger.trigger, trigger.requested_by);
+    let when = format!("{}, {}", text::age(trigger.at, layout.now), text::time(trigger.at));
+    format!("{} by {by}, {when}: {}", trigger.kind, trigger.message)
 }
 
 /// A publication in a few words.
@@ -199,7 +210,10 @@ mod tests {
     use super::*;
     use crate::{
         entity::Entity,
-        report::{DiffCounts, EntityStatus, HoldReport, Operator, OwnerReport, RunOutcome, Trigger, WalReader, Work},
+        report::{
+            DiffCounts, EntityStatus, HoldReport, Operator, OwnerReport, RunOutcome, ServerReport, TaskReport, Trigger,
+            TriggerAnswer, WalReader, Work,
+        },
     };
 
     fn report() -> StatusReport {
@@ -299,6 +313,7 @@ publication  publication 4, a rollback of publication 3, by ana\\u{202e}@box, 5 
 hold         none
 running      run 8 by ana\\u{202e}@box (pid 9, cli) since 2023-11-14 22:13:20Z, 5 min ago
 last run     run 7 failed after 812 ms, 5 min ago, 2023-11-14 22:13:20Z: boards: HTTP status 500
+server       none
 "
         );
     }
@@ -327,6 +342,64 @@ last run     run 7 failed after 812 ms, 5 min ago, 2023-11-14 22:13:20Z: boards:
         assert!(running(&cleaning, &layout).ends_with("5 min ago, answers"), "{}", running(&cleaning, &layout));
         let last = RunSummary { outcome: Some(RunOutcome::Published), error: None, ..asked };
         assert!(last_run(&last, &layout).ends_with(", after its operator was gone"));
+    }
+
+    #[test]
+    fn tells_who_triggers_runs_and_what_waits() {
+        let layout = Layout::unlimited(Timestamp::from_second(1_700_000_300).unwrap());
+        let plain = report();
+        let at = plain.entities[0].published_at.unwrap();
+        let (trigger, requested_by, kind) =
+            (Trigger::Http, "10.0.0.7\u{202e}".to_owned(), "orchestrate-sync".to_owned());
+        let triggered = |run: RunSummary| RunSummary { trigger, requested_by: Some("10.0.0.7".into()), ..run };
+        let text = render(
+            &StatusReport {
+                running: plain.running.clone().map(triggered),
+                last_run: plain.last_run.clone().map(triggered),
+                waiting: Some(TaskReport {
+                    id: 4,
+                    kind: kind.clone(),
+                    trigger,
+                    requested_by: requested_by.clone(),
+                    created_at: at,
+                    run: None,
+                    started_at: None,
+                    outcome: None,
+                    finished_at: None,
+                    error: None,
+                }),
+                server: Some(ServerReport {
+                    address: "[::]:8080".into(),
+                    operator: Operator { user: "green".into(), host: "box".into(), pid: 12 },
+                    since: at,
+                    every_ms: None,
+                    read_only: true,
+                }),
+                last_trigger: Some(TriggerReport {
+                    at,
+                    kind,
+                    trigger,
+                    requested_by,
+                    answer: TriggerAnswer::Waiting,
+                    message: "waits behind run 8".into(),
+                    task: Some(4),
+                    run: Some(8),
+                    idempotency_key: None,
+                }),
+                ..plain
+            },
+            None,
+            &layout,
+        );
+        for line in [
+            "running      run 8 by http 10.0.0.7 (in pid 9 of ana\\u{202e}@box) since 2023-11-14 22:13:20Z, 5 min ago",
+            "waiting      orchestrate-sync for http 10.0.0.7\\u{202e} (task 4) since 2023-11-14 22:13:20Z, 5 min ago",
+            "last run     run 7 of http 10.0.0.7 failed after 812 ms, 5 min ago, 2023-11-14 22:13:20Z: boards: HTTP status 500",
+            "server       serve on [::]:8080, read-only by green@box (pid 12) since 2023-11-14 22:13:20Z, 5 min ago",
+            "last trigger orchestrate-sync by http 10.0.0.7\\u{202e}, 5 min ago, 2023-11-14 22:13:20Z: waits behind run 8",
+        ] {
+            assert!(text.contains(&format!("\n{line}\n")), "{line}\n{text}");
+        }
     }
 
     #[test]

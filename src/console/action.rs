@@ -33,6 +33,8 @@ pub enum ActionId {
     Diff,
     /// Show the quarantine.
     Quarantine,
+    /// Show the newest triggers.
+    Triggers,
     /// Mark the chosen entity.
     Mark,
     /// Remove what is no longer needed.
@@ -258,6 +260,15 @@ pub const ACTIONS: &[Action] = &[
         group: Group::Operations,
         dangerous: true,
         enabled: can_clean_up,
+    },
+    Action {
+        id: ActionId::Triggers,
+        keys: &[Key::char('t')],
+        label: "triggers",
+        help: "Show who triggered runs over HTTP or by the schedule, and what was answered",
+        group: Group::Operations,
+        dangerous: false,
+        enabled: is_known,
     },
     Action {
         id: ActionId::Up,

@@ -13,6 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     message::{Answer, Effect, Message},
+    overlay::TRIGGERS_LISTED,
     work::Work,
 };
 use crate::{
@@ -109,6 +110,11 @@ impl Executor {
             Effect::StopDiff => self.diff = None,
             Effect::LoadQuarantine { request, query } => {
                 self.spawn(async move { Message::Quarantine(request, said(operations.quarantine(query).await)) });
+            }
+            Effect::LoadTriggers { request } => {
+                self.spawn(
+                    async move { Message::Triggers(request, said(operations.trigger_list(TRIGGERS_LISTED).await)) },
+                );
             }
             Effect::ExportQuarantine { query, name } => {
                 let path = self.folder.join(name);

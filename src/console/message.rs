@@ -12,6 +12,7 @@ use crate::{
     report::{
         CancelReport, CleanupReport, DiffReport, EntityDetail, HoldChange, HoldReport, PublishPlan, QuarantineList,
         RollbackPlan, RollbackReport, RollbackTarget, RunId, RunReport, RunSummary, StatusReport, SyncReport,
+        TriggerList,
     },
     sync::{EventRecord, Observed},
 };
@@ -78,6 +79,8 @@ pub enum Message {
     Diff(u64, Answer<DiffReport>),
     /// Records in quarantine, in answer to the request of this number.
     Quarantine(u64, Answer<QuarantineList>),
+    /// The newest triggers, in answer to the request of this number.
+    Triggers(u64, Answer<TriggerList>),
     /// The quarantine was exported: where to, and how many records.
     Exported(Answer<(String, u64)>),
 }
@@ -150,6 +153,11 @@ pub enum Effect {
         request: u64,
         /// Which.
         query: QuarantineQuery,
+    },
+    /// Read the newest triggers.
+    LoadTriggers {
+        /// Number of the request.
+        request: u64,
     },
     /// Write records in quarantine to a new file.
     ExportQuarantine {

@@ -12,7 +12,10 @@ pub use self::others::{Freshness, OtherRun, Watched, name_of};
 use super::{message::Moment, overlay::Overlay, theme::Theme};
 use crate::{
     entity::Entity,
-    report::{EntityDetail, HoldReport, Operator, PublicationId, Replay, RunId, RunOutcome, RunSummary, StatusReport},
+    report::{
+        EntityDetail, HoldReport, Operator, PublicationId, Replay, RunId, RunOutcome, RunSummary, StatusReport,
+        TriggerReport,
+    },
     sync::{EventRecord, RunState},
 };
 
@@ -254,7 +257,8 @@ impl Model {
         let published = status.entities.iter().filter_map(|entity| entity.published_at);
         let ended = status.last_run.as_ref().and_then(|run| run.finished_at);
         let held = status.hold.as_ref().map(|hold| hold.since);
-        let until_next = published.chain(ended).chain(held).map(|at| {
+        let refused = self.refused().map(|trigger| trigger.at);
+        let until_next = published.chain(ended).chain(held).chain(refused).map(|at| {
             let age = self.now.time.duration_since(at).as_secs().max(0).unsigned_abs();
             let step: u64 = match age {
                 ..3600 => 60,
@@ -276,6 +280,13 @@ impl Model {
     #[must_use]
     pub fn hold(&self) -> Option<&HoldReport> {
         self.status.as_ref()?.hold.as_ref()
+    }
+
+    /// The newest trigger, when the hold in force refused it.
+    #[must_use]
+    pub fn refused(&self) -> Option<&TriggerReport> {
+        let hold = self.hold()?;
+        self.status.as_ref()?.last_trigger.as_ref().filter(|trigger| trigger.is_refused_by(hold))
     }
 
     /// The run that the pane of runs has chosen, while keys go there.

@@ -3,6 +3,7 @@
 mod diff;
 mod quarantine;
 mod question;
+mod triggers;
 
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ pub(super) use self::{
     diff::{DiffLine, DiffView, Subject},
     quarantine::QuarantineView,
     question::{CancelQuestion, ReplayQuestion, RollbackQuestion, SyncForm, release},
+    triggers::{LISTED as TRIGGERS_LISTED, TriggersView},
 };
 use crate::report::{CleanupReport, HoldReport, RunReport};
 
@@ -82,6 +84,8 @@ pub enum Overlay {
     Diff(Box<DiffView>),
     /// Records in quarantine.
     Quarantine(Box<QuarantineView>),
+    /// The newest triggers.
+    Triggers(Box<TriggersView>),
 }
 
 impl Overlay {
@@ -107,7 +111,8 @@ impl Overlay {
             | Self::HoldReason { .. }
             | Self::Run { .. }
             | Self::Diff(_)
-            | Self::Quarantine(_) => None,
+            | Self::Quarantine(_)
+            | Self::Triggers(_) => None,
         }
     }
 

@@ -55,7 +55,7 @@ pub(super) fn died(name: &str) -> String {
 pub(super) fn untold(report: &RunReport) -> (Tone, String) {
     let run = report.run.clone();
     if run.outcome == Some(RunOutcome::Interrupted) {
-        let name = name_of(run.id, &run.operator);
+        let name = name_of(run.id, &run.asker());
         return (Tone::Bad, format!("{name} was interrupted: its process died; nothing was switched"));
     }
     let name = format!("run {}", run.id);

@@ -93,6 +93,12 @@ impl Theme {
         if self.ascii { "~" } else { "…" }
     }
 
+    /// What stands between two parts of a line.
+    #[must_use]
+    pub const fn separator(self) -> &'static str {
+        if self.ascii { " | " } else { " · " }
+    }
+
     /// Filled and empty cell of a bar.
     #[must_use]
     pub const fn bar(self) -> (&'static str, &'static str) {

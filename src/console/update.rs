@@ -11,6 +11,7 @@ mod replay;
 mod rollback;
 mod run;
 mod sync_form;
+mod triggers;
 
 use ratatui::{
     crossterm::event::{Event, KeyCode, KeyEventKind},
@@ -36,7 +37,9 @@ pub fn opening(model: &mut Model) -> Vec<Effect> {
 
 fn reload(model: &mut Model) -> Vec<Effect> {
     model.freshness.begin(model.now.instant);
-    vec![Effect::LoadStatus, Effect::LoadRuns, Effect::LoadDetail(model.selected)]
+    let mut effects = vec![Effect::LoadStatus, Effect::LoadRuns, Effect::LoadDetail(model.selected)];
+    effects.extend(triggers::load(model));
+    effects
 }
 
 /// Takes one message in.
@@ -70,11 +73,7 @@ pub fn update(model: &mut Model, message: Message, now: Moment) -> Vec<Effect> {
                 diff::add_snapshots(model);
             }
         }
-        Message::Run(answer) => {
-            if let Some(report) = or_say(model, answer) {
-                ask(model, Overlay::Run { report: Box::new(report), scroll: 0 });
-            }
-        }
+        Message::Run(answer) => run::read(model, answer),
         Message::Event(record) => run::event(model, record),
         Message::RunEnded(answer) => return run::ended(model, answer),
         Message::Observed(observed) => return others::observed(model, observed),
@@ -89,6 +88,7 @@ pub fn update(model: &mut Model, message: Message, now: Moment) -> Vec<Effect> {
         Message::CleanedUp(answer) => return cleanup::done(model, answer),
         Message::Diff(request, answer) => diff::loaded(model, request, answer),
         Message::Quarantine(request, answer) => quarantine::loaded(model, request, answer),
+        Message::Triggers(request, answer) => triggers::loaded(model, request, answer),
         Message::Exported(answer) => quarantine::exported(model, answer),
     }
     Vec::new()
@@ -108,6 +108,7 @@ fn is_news(model: &Model, message: &Message) -> bool {
         Message::Detail(entity, Ok(detail)) => {
             model.detail.as_ref().is_none_or(|(of, shown)| of != entity || shown != detail)
         }
+        Message::Triggers(_, answer) => triggers::is_news(model, answer),
         _ => true,
     }
 }
@@ -239,6 +240,7 @@ pub fn perform(model: &mut Model, action: &Action) -> Vec<Effect> {
         ActionId::Hold => hold::ask(model),
         ActionId::Diff => return diff::open_chosen(model),
         ActionId::Quarantine => return quarantine::open(model),
+        ActionId::Triggers => return triggers::open(model),
         ActionId::Mark => return navigate::mark(model),
         ActionId::Cleanup => return vec![Effect::PlanCleanup],
         ActionId::NextPane => navigate::turn(model, 1),

@@ -4,6 +4,7 @@
 //! greenroom  green.db  from http://blue          pub 5 12:03:11 UTC     header
 //! HELD since 12:03 (5m) by ana@box: publication 5 ...   H releases      while the hold is set, also under overlays
 //! run 7 [######....] 62 %  4.1 s  3 fetching 2 loading ...              overall line
+//! a sync for 10.0.0.7 waits behind run 7 | serve on 127.0.0.1:8080      while there are triggers to speak of
 //!   ENTITY              STAGE  ...                                       entities
 //! > talents             published ...
 //! ...
@@ -20,6 +21,7 @@ mod header;
 mod hold;
 pub mod overlay;
 mod runs;
+mod triggers;
 
 use ratatui::{
     Frame,
@@ -55,6 +57,7 @@ pub struct Areas {
     header: Rect,
     hold: Rect,
     overall: Rect,
+    triggers: Rect,
     entities: Rect,
     /// Panes below the table that are shown.
     lower: Vec<(Pane, Rect)>,
@@ -67,9 +70,10 @@ impl Areas {
     pub fn of(model: &Model, size: Size) -> Self {
         let whole = Rect::new(0, 0, size.width, size.height);
         let banner = u16::from(model.hold().is_some());
-        let rows = [1, banner, 1].map(Constraint::Length);
+        let about_triggers = u16::from(triggers::is_shown(model));
+        let rows = [1, banner, 1, about_triggers].map(Constraint::Length);
         let rows = rows.into_iter().chain([Constraint::Min(0), Constraint::Length(1)]);
-        let [header, hold, overall, body, footer] = Layout::vertical(rows).areas(whole);
+        let [header, hold, overall, triggers, body, footer] = Layout::vertical(rows).areas(whole);
         let left = body.height.saturating_sub(TABLE_ROWS);
         // Where the lower pane would be a mere strip, the pane that has the keys takes the room.
         let (table, below) = match model.focus {
@@ -92,7 +96,7 @@ impl Areas {
         } else {
             Vec::new()
         };
-        Self { header, hold, overall, entities, lower, footer }
+        Self { header, hold, overall, triggers, entities, lower, footer }
     }
 
     /// Where overlays lie: everywhere, but never on the hold.
@@ -130,6 +134,9 @@ pub fn draw(model: &Model, frame: &mut Frame<'_>) {
         hold::draw(model, held, frame, areas.hold);
     }
     header::draw_overall(model, frame, areas.overall);
+    if areas.triggers.height > 0 {
+        triggers::draw(model, frame, areas.triggers);
+    }
     entities::draw(model, frame, areas.entities);
     for (pane, area) in &areas.lower {
         draw_lower(model, frame, *pane, *area, areas.lower.len() == 1);

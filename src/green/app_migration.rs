@@ -141,7 +141,12 @@ pub(super) fn close(connection: &mut Connection) -> Result<Vec<String>, GreenErr
     })
 }
 
-fn put_view_back(connection: &Connection, entity: Entity, notes: &mut Vec<String>) -> Result<(), GreenError> {
+/// Makes the view of `entity` again where a table stands, which is put aside.
+pub(super) fn put_view_back(
+    connection: &Connection,
+    entity: Entity,
+    notes: &mut Vec<String>,
+) -> Result<(), GreenError> {
     let layout = Layout::of(connection)?;
     let (view, active) = (layout.view(entity), source(connection, entity)?);
     let live = layout.version_table(entity, active);

@@ -102,6 +102,24 @@ pub enum GreenError {
         /// The migration.
         migration: Box<AppMigrationReport>,
     },
+    /// A migration of the application could not be applied.
+    #[error(
+        "the migration {name} failed: {why}; all of it was taken back and nothing was changed. Mend it and apply it again"
+    )]
+    Script {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Prisma has begun a migration and not finished it.
+    #[error(
+        "the migration {name} was begun before and failed in the middle, by the word of _prisma_migrations; nothing was changed. Put the database right, say so with `prisma migrate resolve`, and repeat"
+    )]
+    ScriptFailedBefore {
+        /// Its name.
+        name: String,
+    },
     /// A migration of the application left no table that the view could read.
     #[error(
         "{view} cannot be a view again after the application's migration: {why}. Visitors go on with the table that stands in its place, and nothing is synced or rolled back until it is put right: {remedy}, then run `greenroom migrate-app true`"

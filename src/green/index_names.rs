@@ -110,20 +110,29 @@ pub(super) fn restore(connection: &mut Connection) -> Result<u64, GreenError> {
     let doing = "naming indexes";
     let mut renamed = 0;
     for (table, entity) in tables(connection)? {
-        let others = others(connection, &table, entity)?;
-        if others.is_empty() {
+        if others(connection, &table, entity)?.is_empty() {
             continue;
         }
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
-        for (old, wanted, index) in &others {
-            schema::create_index(&transaction, Place::Main, &table, index, wanted)?;
-            transaction.execute_batch(&format!("DROP INDEX {}", quoted(old))).doing(doing)?;
-        }
+        renamed += restore_of(&transaction, &table, entity)?;
         transaction.commit().doing(doing)?;
-        renamed += others.len() as u64;
         fail::reach(connection, Failpoint::ReleaseNamed)?;
     }
     Ok(renamed)
+}
+
+/// The same in a transaction of the caller's.
+pub(super) fn restore_within(connection: &Connection) -> Result<(), GreenError> {
+    tables(connection)?.into_iter().try_for_each(|(table, entity)| restore_of(connection, &table, entity).map(drop))
+}
+
+fn restore_of(connection: &Connection, table: &str, entity: Entity) -> Result<u64, GreenError> {
+    let others = others(connection, table, entity)?;
+    for (old, wanted, index) in &others {
+        schema::create_index(connection, Place::Main, table, index, wanted)?;
+        connection.execute_batch(&format!("DROP INDEX {}", quoted(old))).doing("naming indexes")?;
+    }
+    Ok(others.len() as u64)
 }
 
 /// Whether rows of `table` would violate the unique `index`.

@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{OperationError, Operations};
 use crate::{
-    green::{GreenError, RunLock},
-    report::AppMigrationEnd,
+    green::{AppScript, GreenError, RunLock},
+    report::{AppMigrationEnd, AppScriptsReport},
 };
 
 /// A migration of the application for which tables stand in the place of the views. Nothing else has the right to run until
@@ -72,6 +72,26 @@ impl Operations {
         let AppMigration { command, opened_at, rows, .. } = migration;
         tracing::info!("the views are back after `{command}`");
         Ok(AppMigrationEnd { command, exit_status, opened_at, closed_at: self.clock.now(), rows, notes })
+    }
+
+    /// Applies those of `scripts` that are not applied yet, in one transaction; with `dry_run` takes it back.
+    ///
+    /// # Errors
+    /// When something else goes on, one of them fails, or the database cannot be written. Nothing was changed then.
+    pub async fn apply_app_scripts(
+        &self,
+        scripts: Vec<AppScript>,
+        dry_run: bool,
+    ) -> Result<AppScriptsReport, OperationError> {
+        let (operator, now) = (self.operator.clone(), self.clock.now());
+        let lock = Arc::new(self.blocking(move |database| database.lock_for_app_migration(&operator, now)).await?);
+        let held = lock.clone();
+        let work = self.blocking(move |database| database.apply_app_scripts(&held, &scripts, dry_run, now));
+        let report = lock.beating_while(work).await?;
+        if !dry_run && !report.applied.is_empty() {
+            tracing::info!("migrations of the application were applied: {}", report.applied.join(", "));
+        }
+        Ok(report)
     }
 
     /// Puts the views back if a migration of the application died before it did.

@@ -1,9 +1,11 @@
 //! Triggers by other programs and by the schedule, as they are written down.
 
+use std::collections::BTreeMap;
+
 use super::{OperationError, Operations};
 use crate::{
-    green::{Database, NewTrigger, TaskQuery, Verdict},
-    report::{TaskId, TaskReport, TriggerReport},
+    green::{self, Database, NewTrigger, TaskQuery, Verdict},
+    report::{ListedTrigger, TaskId, TaskReport, TriggerList, TriggerReport},
 };
 
 impl Operations {
@@ -56,5 +58,30 @@ impl Operations {
     /// When the database cannot be read.
     pub async fn triggers(&self, limit: u64) -> Result<Vec<TriggerReport>, OperationError> {
         self.blocking(move |database| database.triggers(limit)).await
+    }
+
+    /// The newest `limit` triggers with what became of them, and what waits.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn trigger_list(&self, limit: u64) -> Result<TriggerList, OperationError> {
+        self.blocking(move |database| {
+            let triggers = database.triggers(limit)?;
+            // Mostly the newest triggers speak of the newest tasks; only one asked for again by its name may be older.
+            let newest = database.tasks(&TaskQuery { limit, ..TaskQuery::default() })?;
+            let mut tasks: BTreeMap<TaskId, TaskReport> = newest.into_iter().map(|task| (task.id, task)).collect();
+            for id in triggers.iter().filter_map(|trigger| trigger.task) {
+                if !tasks.contains_key(&id) {
+                    tasks.extend(database.task(id)?.map(|task| (id, task)));
+                }
+            }
+            let listed = triggers.into_iter().map(|trigger| {
+                let promised = trigger.task.and_then(|id| tasks.get(&id)).cloned();
+                ListedTrigger { trigger, promised }
+            });
+            let triggers = listed.collect();
+            Ok(TriggerList { waiting: database.waiting_task()?, server: green::server(database), triggers })
+        })
+        .await
     }
 }

@@ -134,3 +134,17 @@ pub struct AppMigrationEnd {
     /// What the migration left that greenroom had to deal with.
     pub notes: Vec<String>,
 }
+
+/// The answer of `migrate-app --prisma`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppScriptsReport {
+    /// Whether all of it was taken back.
+    pub dry_run: bool,
+    /// Names of the migrations that were applied, in their order.
+    pub applied: Vec<String>,
+    /// How many had been applied before.
+    pub already: u64,
+    /// What they left that greenroom had to deal with.
+    pub notes: Vec<String>,
+}

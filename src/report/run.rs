@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     DiffCounts, Guard, HoldReport, Operator, PublicationId, QuarantineReport, Replay, RunId, RunOutcome, SnapshotId,
-    StepOutcome, Trigger, Version,
+    StepOutcome, Trigger, Version, trigger::short_asker,
 };
 use crate::entity::{Endpoint, Entity};
 
@@ -120,6 +120,27 @@ pub struct RunSummary {
     pub cancel_asked_by: Option<Operator>,
     /// When the line of its operator dropped while it went on.
     pub operator_gone_at: Option<Timestamp>,
+}
+
+impl RunSummary {
+    /// At whose word it goes: a person, or the program or schedule that triggered it.
+    #[must_use]
+    pub fn asker(&self) -> String {
+        asker(self.trigger, self.requested_by.as_deref(), &self.operator)
+    }
+
+    /// The same in fewer words: `ana@box`, `10.0.0.7`, `the schedule`.
+    #[must_use]
+    pub fn short_asker(&self) -> String {
+        let by = self.requested_by.as_deref().map(|by| short_asker(self.trigger, by).to_owned());
+        by.unwrap_or_else(|| self.operator.to_string())
+    }
+}
+
+/// At whose word a run goes: `ana@box`, or for one that no person started `http 10.0.0.7` or `schedule every 15m`.
+#[must_use]
+pub fn asker(trigger: Trigger, requested_by: Option<&str>, operator: &Operator) -> String {
+    requested_by.map_or_else(|| operator.to_string(), |by| format!("{trigger} {by}"))
 }
 
 /// The answer of `sync`, `publish` and `rollback --to`.

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Operator, RunId, RunOutcome, Trigger, TriggerAnswer};
+use super::{HoldReport, Operator, RunId, RunOutcome, Trigger, TriggerAnswer};
 
 /// Number of a task; it only grows.
 pub type TaskId = i64;
@@ -42,6 +42,12 @@ impl TaskReport {
     pub fn is_waiting(&self) -> bool {
         self.run.is_none() && self.outcome.is_none()
     }
+
+    /// Who asked, in few words: `10.0.0.7`, `the schedule`.
+    #[must_use]
+    pub fn asker(&self) -> &str {
+        short_asker(self.trigger, &self.requested_by)
+    }
 }
 
 /// One trigger and what was answered.
@@ -68,10 +74,49 @@ pub struct TriggerReport {
     pub idempotency_key: Option<String>,
 }
 
+impl TriggerReport {
+    /// Who asked, in few words: `10.0.0.7`, `the schedule`.
+    #[must_use]
+    pub fn asker(&self) -> &str {
+        short_asker(self.trigger, &self.requested_by)
+    }
+
+    /// Whether it was refused under `hold`, not under an earlier one.
+    #[must_use]
+    pub fn is_refused_by(&self, hold: &HoldReport) -> bool {
+        self.answer == TriggerAnswer::Held && self.at >= hold.since
+    }
+}
+
+pub(super) fn short_asker(trigger: Trigger, requested_by: &str) -> &str {
+    if trigger == Trigger::Schedule { "the schedule" } else { requested_by }
+}
+
 impl fmt::Display for TriggerReport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} by {}: {}", self.kind, self.requested_by, self.message)
     }
+}
+
+/// A trigger in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedTrigger {
+    /// The trigger.
+    #[serde(flatten)]
+    pub trigger: TriggerReport,
+    /// What was promised for it, as it stands now.
+    pub promised: Option<TaskReport>,
+}
+
+/// The answer of `triggers`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriggerList {
+    /// The run that was promised and has not begun yet.
+    pub waiting: Option<TaskReport>,
+    /// Who takes triggers for the database.
+    pub server: Option<ServerReport>,
+    /// The newest triggers, newest first.
+    pub triggers: Vec<ListedTrigger>,
 }
 
 /// A process that takes triggers for the database.

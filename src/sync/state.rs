@@ -10,7 +10,7 @@ use crate::{
     entity::{Endpoint, Entity},
     report::{
         DiffCounts, GuardReport, HoldReport, Operator, PublicationId, Replay, RunId, RunOutcome, RunSummary,
-        SyncReport, Trigger,
+        SyncReport, Trigger, asker,
     },
 };
 
@@ -102,6 +102,12 @@ impl RunState {
             trigger: *trigger,
             source: source.clone(),
         })
+    }
+
+    /// At whose word it goes: a person, or the program or schedule that triggered it.
+    #[must_use]
+    pub fn asker(&self) -> String {
+        asker(self.trigger, self.requested_by.as_deref(), &self.operator)
     }
 
     /// The step of `entity`.

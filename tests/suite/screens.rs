@@ -22,7 +22,7 @@ use ratatui::{
 };
 
 pub(crate) const AT_80: Size = Size::new(80, 24);
-const AT_120: Size = Size::new(120, 40);
+pub(crate) const AT_120: Size = Size::new(120, 40);
 pub(crate) const MINIMUM: Size = Size::new(60, 16);
 
 pub(crate) fn time(seconds: i64) -> Timestamp {

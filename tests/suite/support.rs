@@ -93,7 +93,7 @@ pub(crate) struct Running {
 pub(crate) struct Picture {
     /// Columns and rows of each view, in the order in which they come, each value with its `typeof`.
     pub(crate) views: BTreeMap<Entity, (Vec<String>, Vec<Row>)>,
-    /// Rows of `sync_metadata`.
+    /// Rows of `sync_metadata`, or of what stands for it in an adopted database.
     pub(crate) metadata: Vec<Row>,
     /// Names of all tables and views.
     pub(crate) tables: Vec<Value>,
@@ -255,7 +255,9 @@ impl Rig {
             (entity, (columns, rows))
         });
         let views = views.collect();
-        let metadata = query(&transaction, "SELECT * FROM sync_metadata ORDER BY id");
+        let adopted = transaction.prepare("SELECT 1 FROM SyncMetadata").is_ok();
+        let metadata = if adopted { "SyncMetadata" } else { "sync_metadata" };
+        let metadata = query(&transaction, &format!("SELECT * FROM {metadata} ORDER BY id"));
         let tables = query(&transaction, "SELECT name FROM sqlite_schema WHERE type <> 'index' ORDER BY name");
         Picture { views, metadata, tables: tables.concat() }
     }

@@ -10,7 +10,7 @@ use crate::{
         sentence,
     },
     ops::Operations,
-    report::RunReport,
+    report::{RunReport, asker},
     sync::{EventRecord, Observed, RunEvent},
 };
 
@@ -68,8 +68,8 @@ impl Log {
 
     fn event(&mut self, record: &EventRecord) {
         let EventRecord { run, at, event, .. } = record;
-        if let RunEvent::Started { operator, .. } = event {
-            self.name = name_of(*run, operator);
+        if let RunEvent::Started { trigger, requested_by, operator, .. } = event {
+            self.name = name_of(*run, &asker(*trigger, requested_by.as_deref(), operator));
         }
         if *at >= self.since && !event.is_passing() {
             event.log(&self.name);

@@ -20,8 +20,12 @@ const REFRESH_INTERVAL: Duration = Duration::from_millis(250);
 pub struct OtherRun {
     /// Its number.
     pub run: RunId,
-    /// Whose it is.
+    /// Whose process it is.
     pub operator: Operator,
+    /// At whose word it goes.
+    pub asker: String,
+    /// The same in fewer words.
+    pub short_asker: String,
     /// Since when it goes on.
     pub since: Timestamp,
     /// Since when its process does not answer.
@@ -43,6 +47,8 @@ impl OtherRun {
         Self {
             run: run.id,
             operator: run.operator.clone(),
+            asker: run.asker(),
+            short_asker: run.short_asker(),
             since: run.started_at,
             silent_since: None,
             asked: run.cancel_asked_by.is_some(),
@@ -52,14 +58,14 @@ impl OtherRun {
     /// `run 7 of ben@box`, safe to be shown.
     #[must_use]
     pub fn name(&self) -> String {
-        name_of(self.run, &self.operator)
+        name_of(self.run, &self.asker)
     }
 }
 
-/// `run 7 of ben@box`, safe to be shown.
+/// `run 7 of ben@box` or `run 7 of http 10.0.0.7`, safe to be shown.
 #[must_use]
-pub fn name_of(run: RunId, operator: &Operator) -> String {
-    format!("run {run} of {}", text::clean(&operator.to_string()))
+pub fn name_of(run: RunId, asker: &str) -> String {
+    format!("run {run} of {}", text::clean(asker))
 }
 
 /// Whether what other processes do is seen.

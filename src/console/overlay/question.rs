@@ -112,8 +112,10 @@ fn back_to(run: RunId) -> HoldRule {
 pub struct CancelQuestion {
     /// The run.
     pub run: RunId,
-    /// Whose it is.
+    /// Whose process it is.
     pub operator: Operator,
+    /// At whose word it goes.
+    pub asker: String,
     /// Since when it goes on.
     pub since: Timestamp,
     /// Whether its process is to be ended, as it does not answer.

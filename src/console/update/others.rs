@@ -121,7 +121,7 @@ fn end(model: &mut Model, run: RunId) -> Vec<Effect> {
         forget(model, run);
         return changed(model);
     };
-    let name = name_of(run, &state.operator);
+    let name = name_of(run, &state.asker());
     let (tone, sentence) = if state.outcome == Some(RunOutcome::Interrupted) {
         (Tone::Bad, sentence::died(&name))
     } else {
@@ -170,15 +170,15 @@ pub(super) fn untold(model: &mut Model, reports: &[RunReport]) {
 pub(super) fn ask_cancel(model: &mut Model) {
     let Some(other) = model.other.clone() else { return };
     let force = other.silent_since.is_some() && model.is_here(&other.operator);
-    let OtherRun { run, operator, since, .. } = other;
-    let question = CancelQuestion { run, operator, since, force, asked: model.now.instant };
+    let OtherRun { run, operator, asker, since, .. } = other;
+    let question = CancelQuestion { run, operator, asker, since, force, asked: model.now.instant };
     model.overlays.push(Overlay::Cancel(Box::new(question)));
 }
 
 /// The answer to that.
 pub(super) fn cancel_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let Some(Overlay::Cancel(question)) = model.overlays.last() else { return Vec::new() };
-    let (run, force, name) = (question.run, question.force, name_of(question.run, &question.operator));
+    let (run, force, name) = (question.run, question.force, name_of(question.run, &question.asker));
     close(model);
     if key.code != KeyCode::Char('Y') {
         model.say(Tone::Plain, format!("{name} was left alone"));
@@ -216,7 +216,7 @@ pub(super) fn cancel_answered(model: &mut Model, run: RunId, answer: Answer<Box<
     }
     let ended = report.run.filter(|_| goes_on(model, run));
     if let Some((ended, outcome)) = ended.and_then(|ended| ended.outcome.map(|outcome| (ended, outcome))) {
-        let name = name_of(ended.id, &ended.operator);
+        let name = name_of(ended.id, &ended.asker());
         let (tone, sentence) = if report.forced && outcome == RunOutcome::Published {
             (Tone::Bad, format!("{name} was published before its process was ended; r takes that back"))
         } else if report.forced {

@@ -10,7 +10,8 @@ use super::{
         overlay::Overlay,
         view,
     },
-    cleanup, close, diff, hold, navigate, others, quarantine, replay, rollback, run, sync_form,
+    cleanup, close, diff, drop_questions, hold, navigate, others, quarantine, replay, rollback, run, sync_form,
+    triggers,
 };
 
 /// Gives `key` to the foremost overlay.
@@ -39,6 +40,7 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         Some(Overlay::Release { .. }) => return hold::release_key(model, key),
         Some(Overlay::Cleanup { .. }) => return cleanup::key(model, key),
         Some(Overlay::Diff(_)) => return diff::key(model, key),
+        Some(Overlay::Triggers(_)) => return triggers::key(model, key),
         Some(Overlay::Run { .. }) => return run_key(model, key),
         Some(Overlay::Cancel(_)) => return others::cancel_key(model, key),
         Some(Overlay::Quit { .. }) => return quit_key(model, key),
@@ -64,11 +66,11 @@ fn run_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     match key.code {
         KeyCode::Char('d') => return diff::open_run(model, &summary),
         KeyCode::Char('p') if free && is_publishable(summary.outcome, summary.replay) => {
-            close(model);
+            leave_run(model);
             return vec![Effect::PlanPublish(summary.id)];
         }
         KeyCode::Char('b') if free && can_go_back_to(&summary) => {
-            close(model);
+            leave_run(model);
             return run::prepare_go_back(model, summary.id);
         }
         // One step beside a key that works here is no wish to leave.
@@ -80,6 +82,12 @@ fn run_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         _ => close(model),
     }
     Vec::new()
+}
+
+/// Makes room for a question about the run that is shown, also where it was opened from a list.
+fn leave_run(model: &mut Model) {
+    close(model);
+    drop_questions(model, |overlay| matches!(overlay, Overlay::Triggers(_)));
 }
 
 /// What becomes of the run when the operator leaves.

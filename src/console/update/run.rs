@@ -7,12 +7,12 @@ use super::{
         overlay::{Overlay, ReplayQuestion, release},
         sentence,
     },
-    ask_when_free, drop_questions, reload, tell,
+    ask, ask_when_free, drop_questions, reload, tell,
 };
 use crate::{
     green::HoldRule,
     ops::{ReplayOptions, SyncOptions},
-    report::{HoldReport, Replay, RunId, RunOutcome, SyncReport},
+    report::{HoldReport, Replay, RunId, RunOutcome, RunReport, SyncReport},
     sync::{EventRecord, RunEvent, RunState},
 };
 
@@ -86,6 +86,25 @@ pub(super) fn show(model: &mut Model, record: EventRecord) {
             model.events.remove(0);
         }
         model.events.push(record);
+    }
+}
+
+/// Shows one run in full; above the list of triggers, when it was opened from there.
+pub(super) fn read(model: &mut Model, answer: Answer<RunReport>) {
+    let is_from_list = matches!(model.overlays.last(), Some(Overlay::Triggers(_)));
+    let overlay = match answer {
+        Ok(report) => Overlay::Run { report: Box::new(report), scroll: 0 },
+        // The line for notices may be covered by the list.
+        Err(text) if is_from_list => Overlay::Text { title: "The run cannot be shown".to_owned(), text, scroll: 0 },
+        Err(error) => {
+            model.say(Tone::Bad, error);
+            return;
+        }
+    };
+    if is_from_list {
+        model.overlays.push(overlay);
+    } else {
+        ask(model, overlay);
     }
 }
 

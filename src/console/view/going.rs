@@ -1,12 +1,13 @@
 //! The line of the run that goes on: how far it is, whose it is when it is not ours, and what is the matter with it.
 
 use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr;
 
 use super::{super::model::Model, fit};
 use crate::{
     console::{
         cell,
-        model::{OtherRun, OwnRun},
+        model::{OtherRun, OwnRun, name_of},
         theme::Theme,
     },
     sync::{RunState, Stage},
@@ -22,7 +23,11 @@ pub(super) fn line(model: &Model, run: &RunState, width: u16) -> Line<'static> {
     let theme = model.theme;
     let other = model.other.as_ref().filter(|other| other.run == run.run);
     let name = match other {
-        Some(other) => fit(&other.name(), usize::from(width) * 3 / 10, theme),
+        Some(other) => {
+            let room = usize::from(width) * 3 / 10;
+            let name = other.name();
+            if name.width() <= room { name } else { fit(&name_of(run.run, &other.short_asker), room, theme) }
+        }
         None => format!("run {}", run.run),
     };
     let mut spans = vec![Span::styled(format!(" {name} "), theme.strong())];

@@ -11,7 +11,7 @@ use unicode_width::UnicodeWidthStr;
 use super::{
     super::{
         cell,
-        model::{Model, OwnRun},
+        model::{Model, OwnRun, name_of},
     },
     fit, going,
 };
@@ -70,7 +70,7 @@ pub(super) fn draw_overall(model: &Model, frame: &mut Frame<'_>, area: Rect) {
 }
 
 /// Leaves out what does not fit whole, from the end: a cut figure is a wrong one.
-fn whole_spans(line: Line<'static>, width: usize) -> Line<'static> {
+pub(super) fn whole_spans(line: Line<'static>, width: usize) -> Line<'static> {
     // A single sentence, such as an error, is shown as far as it goes.
     if line.spans.len() < 2 {
         return line;
@@ -89,7 +89,7 @@ fn idle(model: &Model) -> Line<'static> {
         return Line::styled(format!(" {}", text::clean(error)), theme.bad());
     }
     let Some(status) = &model.status else { return Line::styled(" reading the database", theme.dim()) };
-    let separator = if theme.ascii { " | " } else { " · " };
+    let separator = theme.separator();
     let mut spans = vec![Span::raw(" ")];
     if !model.marks.is_empty() {
         spans.push(Span::styled(format!("{} marked", model.marks.len()), theme.strong()));
@@ -97,12 +97,7 @@ fn idle(model: &Model) -> Line<'static> {
     }
     match &status.running {
         Some(run) => spans.push(Span::styled(
-            format!(
-                "run {} of {} (pid {}) is going on",
-                run.id,
-                text::clean(&run.operator.to_string()),
-                run.operator.pid
-            ),
+            format!("{} (pid {}) is going on", name_of(run.id, &run.asker()), run.operator.pid),
             theme.active(),
         )),
         None => last_run(model, status, &mut spans),
@@ -135,5 +130,8 @@ fn last_run(model: &Model, status: &StatusReport, spans: &mut Vec<Span<'static>>
     }
     if model.publishable().is_some_and(|(id, _)| id == run.id) {
         spans.push(Span::styled(", p shows it", theme.strong()));
+    }
+    if run.requested_by.is_some() {
+        spans.push(Span::raw(format!(", {}", text::clean(&run.asker()))));
     }
 }

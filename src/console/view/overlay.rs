@@ -10,6 +10,7 @@ mod replay;
 mod rollback;
 mod run;
 mod sync_form;
+mod triggers;
 
 use ratatui::{
     Frame,
@@ -61,6 +62,8 @@ struct Content<'a> {
     above: Vec<Line<'static>>,
     middle: Middle<'a>,
     below: Vec<Line<'static>>,
+    /// The line in the middle that is always shown.
+    chosen: Option<usize>,
     /// Whether it is a question.
     asks: bool,
 }
@@ -68,7 +71,7 @@ struct Content<'a> {
 impl Content<'_> {
     fn list(title: impl Into<String>, middle: Vec<Line<'static>>) -> Self {
         let (above, below) = (Vec::new(), Vec::new());
-        Self { title: title.into(), above, middle: Middle::Lines(middle), below, asks: false }
+        Self { title: title.into(), above, middle: Middle::Lines(middle), below, chosen: None, asks: false }
     }
 
     fn question(title: impl Into<String>) -> Self {
@@ -89,8 +92,8 @@ pub(super) fn draw(model: &Model, overlay: &Overlay, frame: &mut Frame<'_>) {
     let content = content(model, overlay, width);
     let room = content.room(stage.height);
     let last = content.middle.len().saturating_sub(room);
-    let first = overlay.scroll().min(last);
-    let Content { title, above, middle, below, asks } = content;
+    let first = content.chosen.map_or(overlay.scroll(), |chosen| (chosen + 1).saturating_sub(room)).min(last);
+    let Content { title, above, middle, below, asks, .. } = content;
     let lines: Vec<_> = above.into_iter().chain(middle.shown(first, room)).chain(below).collect();
     let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2).min(stage.height);
     let area = stage.centered(Constraint::Length(width + FRAME), Constraint::Length(height));
@@ -118,7 +121,7 @@ pub fn last_scroll(model: &Model, size: Size) -> usize {
 
 fn width(overlay: &Overlay, screen: Size) -> u16 {
     let wanted = match overlay {
-        Overlay::Run { .. } | Overlay::Diff(_) | Overlay::Quarantine(_) => 140,
+        Overlay::Run { .. } | Overlay::Diff(_) | Overlay::Quarantine(_) | Overlay::Triggers(_) => 140,
         _ => 76,
     };
     screen.width.saturating_sub(FRAME).min(wanted)
@@ -144,6 +147,7 @@ fn content<'a>(model: &'a Model, overlay: &'a Overlay, width: u16) -> Content<'a
         Overlay::Run { report, .. } => run::content(model, report, width),
         Overlay::Diff(view) => diff::content(model, view, width),
         Overlay::Quarantine(view) => quarantine::content(model, view, width),
+        Overlay::Triggers(view) => triggers::content(model, view, width),
     }
 }
 

@@ -58,7 +58,8 @@ fn line(model: &Model, run: &RunSummary, width: usize) -> Line<'static> {
     let start = format!("{:>5} {date} ", run.id);
     let word = format!("{outcome:<12}");
     let error = run.error.as_deref().map(|error| format!("  {}", text::clean(error))).unwrap_or_default();
-    let rest = format!("{took:>8}  {} {}{error}", kind(run), text::clean(&run.operator.to_string()));
+    let by = run.requested_by.clone().unwrap_or_else(|| run.operator.to_string());
+    let rest = format!("{took:>8}  {} {}{error}", kind(run), text::clean(&by));
     let rest = fit(&rest, width.saturating_sub(start.len() + word.len()), theme);
     Line::from(vec![Span::raw(start), Span::styled(word, outcome_style(run.outcome, theme)), Span::raw(rest)])
 }

@@ -77,7 +77,9 @@ fn side(point: Failpoint) -> (Kind, &'static [u32], Side) {
         | P::AppSwitched
         | P::AppOpened
         | P::AppClosing
-        | P::AppClosed => (Kind::Sync, &[], Before),
+        | P::AppClosed
+        | P::AppScript
+        | P::AppScriptsCommitted => (Kind::Sync, &[], Before),
     }
 }
 

@@ -16,8 +16,8 @@ use crate::{
 /// The question with its facts.
 pub(super) fn content(model: &Model, question: &CancelQuestion, width: usize) -> Content<'static> {
     let theme = model.theme;
-    let CancelQuestion { run, operator, since, force, .. } = question;
-    let name = name_of(*run, operator);
+    let CancelQuestion { run, operator, asker, since, force, .. } = question;
+    let name = name_of(*run, asker);
     let title = if *force { format!("End the process of {name}") } else { format!("Cancel {name}") };
     let mut content = Content::question(title);
     let place = if model.is_here(operator) { "on this host" } else { "on another host" };

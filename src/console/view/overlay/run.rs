@@ -36,6 +36,9 @@ pub(super) fn content(model: &Model, report: &RunReport, width: usize) -> Conten
 /// What it was about, where that was not everything from the source.
 fn about(run: &RunSummary) -> Vec<String> {
     let mut about = Vec::new();
+    if run.requested_by.is_some() {
+        about.push(text::clean(&format!("in process {} of {}", run.operator.pid, run.operator)).into_owned());
+    }
     if run.dry_run {
         about.push("dry run: it was to publish nothing".to_owned());
     }
@@ -52,20 +55,19 @@ fn about(run: &RunSummary) -> Vec<String> {
     about
 }
 
+/// What started it, and at whose word: `console by ana@box`, `http 10.0.0.7`.
+fn by(run: &RunSummary) -> String {
+    if run.requested_by.is_some() { run.asker() } else { format!("{} by {}", run.trigger, run.operator) }
+}
+
 fn lines(model: &Model, report: &RunReport, width: usize) -> Vec<Line<'static>> {
     let theme = model.theme;
     let run = &report.run;
     let outcome = run.outcome.map_or("going on", RunOutcome::word);
     let took = run.duration_ms.map(text::duration).unwrap_or_default();
-    let mut lines = vec![Line::from(vec![
-        Span::styled(outcome, outcome_style(run.outcome, theme)),
-        Span::raw(format!(
-            " {} UTC, {took}, {} by {}",
-            cell::date(run.started_at),
-            run.trigger,
-            text::clean(&run.operator.to_string())
-        )),
-    ])];
+    let rest = format!(" {} UTC, {took}, {}", cell::date(run.started_at), text::clean(&by(run)));
+    let rest = fit(&rest, width.saturating_sub(outcome.len()), theme);
+    let mut lines = vec![Line::from(vec![Span::styled(outcome, outcome_style(run.outcome, theme)), Span::raw(rest)])];
     for about in about(run) {
         lines.extend(wrapped(&about, width, Style::new()));
     }
