@@ -1,6 +1,7 @@
 //! The target, NowRepGreen's SQLite file, as an interface without a word of DDL: stage bodies, load prepared entities,
 //! publish them, undo that publication, clean up, and tell what there is.
 
+mod browse;
 mod cleanup;
 pub mod database;
 mod detail;
@@ -32,6 +33,7 @@ mod watch;
 mod writer;
 
 pub use self::{
+    browse::{RowsQuery, Side},
     cleanup::Retention,
     database::{Database, Patience, path_from_url},
     diff::{Comparison, DiffSubject, Page},

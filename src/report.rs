@@ -6,6 +6,7 @@ mod diff;
 mod kept;
 mod owner;
 mod publication;
+mod rows;
 mod run;
 mod trigger;
 mod words;
@@ -23,6 +24,7 @@ pub use self::{
         CrossingReport, HoldChange, HoldReport, PublicationReport, PublishPlan, RollbackPlan, RollbackReport,
         RollbackTarget, SwitchReport,
     },
+    rows::RowsReport,
     run::{AttemptReport, GuardReport, PastStep, RecordCounts, RunReport, RunSummary, StepReport, SyncReport},
     trigger::{ServerReport, TaskId, TaskReport, TriggerReport},
     words::{

@@ -3,6 +3,7 @@
 mod diff;
 mod quarantine;
 mod question;
+mod rows;
 
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ pub(super) use self::{
     diff::{DiffLine, DiffView, Subject},
     quarantine::QuarantineView,
     question::{CancelQuestion, ReplayQuestion, RollbackQuestion, SyncForm, release},
+    rows::{LONGEST_FILTER, RowsView},
 };
 use crate::report::{CleanupReport, HoldReport, RunReport};
 
@@ -82,6 +84,8 @@ pub enum Overlay {
     Diff(Box<DiffView>),
     /// Records in quarantine.
     Quarantine(Box<QuarantineView>),
+    /// Rows of a version.
+    Rows(Box<RowsView>),
 }
 
 impl Overlay {
@@ -107,7 +111,8 @@ impl Overlay {
             | Self::HoldReason { .. }
             | Self::Run { .. }
             | Self::Diff(_)
-            | Self::Quarantine(_) => None,
+            | Self::Quarantine(_)
+            | Self::Rows(_) => None,
         }
     }
 
@@ -143,6 +148,7 @@ impl Overlay {
             Self::Replay(question) => question.scroll,
             Self::Diff(view) => view.scroll,
             Self::Quarantine(view) => view.scroll,
+            Self::Rows(view) => view.scroll,
             _ => 0,
         }
     }

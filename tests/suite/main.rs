@@ -44,11 +44,13 @@ mod readers;
 mod records;
 mod refusals;
 mod rollback;
+mod rows;
 mod scoped;
 mod screens;
 mod screens_operations;
 mod screens_others;
 mod support;
+
 mod sync;
 mod terminal;
 mod terminal_others;

@@ -8,6 +8,7 @@ mod hold;
 mod quarantine;
 mod replay;
 mod rollback;
+mod rows;
 mod run;
 mod sync_form;
 
@@ -116,8 +117,16 @@ pub fn last_scroll(model: &Model, size: Size) -> usize {
     content.middle.len().saturating_sub(content.room(Areas::stage(model, size).height))
 }
 
+/// Lines of the foremost overlay that can be scrolled and are shown at once on a screen of `size`.
+#[must_use]
+pub fn room(model: &Model, size: Size) -> usize {
+    let Some(overlay) = model.overlays.last() else { return 0 };
+    content(model, overlay, width(overlay, size)).room(Areas::stage(model, size).height)
+}
+
 fn width(overlay: &Overlay, screen: Size) -> u16 {
     let wanted = match overlay {
+        Overlay::Rows(_) => u16::MAX,
         Overlay::Run { .. } | Overlay::Diff(_) | Overlay::Quarantine(_) => 140,
         _ => 76,
     };
@@ -144,6 +153,7 @@ fn content<'a>(model: &'a Model, overlay: &'a Overlay, width: u16) -> Content<'a
         Overlay::Run { report, .. } => run::content(model, report, width),
         Overlay::Diff(view) => diff::content(model, view, width),
         Overlay::Quarantine(view) => quarantine::content(model, view, width),
+        Overlay::Rows(view) => rows::content(model, view, width),
     }
 }
 
