@@ -22,6 +22,7 @@ mod publish;
 mod quarantine;
 mod replay;
 mod rollback;
+mod rows;
 mod runs;
 mod secret;
 mod serve;
@@ -51,6 +52,7 @@ pub use self::{
     publish::PublishArguments,
     quarantine::QuarantineArguments,
     rollback::RollbackArguments,
+    rows::RowsArguments,
     runs::RunsArguments,
     secret::NoSecret,
     serve::ServeArguments,
@@ -110,6 +112,8 @@ pub enum Command {
     Triggers(TriggersArguments),
     /// List the kept bodies of the source, or print one
     History(HistoryArguments),
+    /// List rows of the live version of an entity or of its backup
+    Rows(RowsArguments),
     /// Compare the live rows with their backups or with a run, or two snapshots
     Diff(DiffArguments),
     /// List records that could not become rows, through the runs
@@ -227,6 +231,7 @@ async fn execute(context: &Context, command: Option<Command>) -> Result<ExitStat
         Some(Command::Runs(arguments)) => runs::run(context, &arguments).await,
         Some(Command::Triggers(arguments)) => triggers::run(context, arguments).await,
         Some(Command::History(arguments)) => history::run(context, &arguments).await,
+        Some(Command::Rows(arguments)) => rows::run(context, &arguments).await,
         Some(Command::Diff(arguments)) => diff::run(context, arguments).await,
         Some(Command::Quarantine(arguments)) => quarantine::run(context, &arguments).await,
         Some(Command::Hold(arguments)) => hold::hold(context, &arguments).await,

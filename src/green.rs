@@ -4,6 +4,7 @@
 mod adoption;
 mod app_migration;
 mod app_scripts;
+mod browse;
 mod cleanup;
 mod columns;
 mod current_table;
@@ -43,6 +44,7 @@ mod writer;
 
 pub use self::{
     app_scripts::AppScript,
+    browse::{RowsQuery, Side},
     cleanup::Retention,
     database::{Database, Patience, path_from_url},
     diff::{Comparison, DiffSubject, Page},

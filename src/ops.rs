@@ -18,13 +18,14 @@ use crate::{
     clock::Clock,
     entity::{Endpoint, Entity},
     green::{
-        Database, DiffSubject, GreenError, HoldRule, Page, QuarantineQuery, Retention, RollbackOptions, SnapshotParts,
+        Database, DiffSubject, GreenError, HoldRule, Page, QuarantineQuery, Retention, RollbackOptions, RowsQuery,
+        SnapshotParts,
     },
     guard::{Acceptance, GuardLimits},
     report::{
         CleanupReport, DiffReport, EntityDetail, HoldChange, HoldEffect, HoldReport, Operator, PublicationId,
-        PublishPlan, QuarantineList, Replay, RollbackPlan, RollbackReport, RollbackTarget, RunId, RunReport,
-        RunSummary, SnapshotId, SnapshotReport, StatusReport, SyncReport, Trigger,
+        PublishPlan, QuarantineList, Replay, RollbackPlan, RollbackReport, RollbackTarget, RowsReport, RunId,
+        RunReport, RunSummary, SnapshotId, SnapshotReport, StatusReport, SyncReport, Trigger,
     },
     sync::{self, Bodies, EventRecord, Line, Scope, StagedBodies, SyncContext},
 };
@@ -373,6 +374,14 @@ impl Operations {
         stop: CancellationToken,
     ) -> Result<DiffReport, OperationError> {
         self.blocking(move |database| database.diff(subject, &entities, page, &stop)).await
+    }
+
+    /// Rows of a version of an entity. `stop` ends it early.
+    ///
+    /// # Errors
+    /// When the database cannot be read or there is no such version.
+    pub async fn rows(&self, query: RowsQuery, stop: CancellationToken) -> Result<RowsReport, OperationError> {
+        self.blocking(move |database| database.rows(&query, &stop)).await
     }
 
     /// What [`Operations::rollback`] would do now.

@@ -8,6 +8,7 @@ mod health;
 mod kept;
 mod owner;
 mod publication;
+mod rows;
 mod run;
 mod trigger;
 mod words;
@@ -30,6 +31,7 @@ pub use self::{
         CrossingReport, HoldChange, HoldReport, PublicationReport, PublishPlan, RollbackPlan, RollbackReport,
         RollbackTarget, SwitchReport,
     },
+    rows::RowsReport,
     run::{AttemptReport, GuardReport, PastStep, RecordCounts, RunReport, RunSummary, StepReport, SyncReport, asker},
     trigger::{ListedTrigger, ServerReport, TaskId, TaskReport, TriggerList, TriggerReport},
     words::{

@@ -31,6 +31,8 @@ pub enum ActionId {
     Hold,
     /// Show rows that differ.
     Diff,
+    /// Show the rows of a version.
+    Rows,
     /// Show the quarantine.
     Quarantine,
     /// Show the newest triggers.
@@ -230,6 +232,15 @@ pub const ACTIONS: &[Action] = &[
         keys: &[Key::char('d')],
         label: "diff",
         help: "Show rows of the chosen entity that differ: backup, held run, snapshots",
+        group: Group::Operations,
+        dangerous: false,
+        enabled: is_known,
+    },
+    Action {
+        id: ActionId::Rows,
+        keys: &[Key::char('v')],
+        label: "rows",
+        help: "Show the rows of the chosen entity: live or of the backup, filtered, one in full",
         group: Group::Operations,
         dangerous: false,
         enabled: is_known,

@@ -39,12 +39,14 @@ pub(super) struct Executor {
     cancel: CancellationToken,
     /// Ends the reading of rows that differ when it is dropped.
     diff: Option<DropGuard>,
+    /// Ends the reading of rows.
+    rows: Option<DropGuard>,
 }
 
 impl Executor {
     pub(super) fn new(operations: Operations, messages: mpsc::UnboundedSender<Message>) -> Self {
         let (folder, work) = (PathBuf::from("."), Work::default());
-        Self { operations, messages, folder, cancel: work.run_token(), work, diff: None }
+        Self { operations, messages, folder, cancel: work.run_token(), work, diff: None, rows: None }
     }
 
     pub(super) fn work(&self) -> &Work {
@@ -108,6 +110,12 @@ impl Executor {
                 });
             }
             Effect::StopDiff => self.diff = None,
+            Effect::LoadRows { request, query } => {
+                let stop = CancellationToken::new();
+                self.rows = Some(stop.clone().drop_guard());
+                self.spawn(async move { Message::Rows(request, said(operations.rows(query, stop).await)) });
+            }
+            Effect::StopRows => self.rows = None,
             Effect::LoadQuarantine { request, query } => {
                 self.spawn(async move { Message::Quarantine(request, said(operations.quarantine(query).await)) });
             }

@@ -7,12 +7,12 @@ use ratatui::crossterm::event::Event;
 
 use crate::{
     entity::Entity,
-    green::{DiffSubject, Page, QuarantineQuery},
+    green::{DiffSubject, Page, QuarantineQuery, RowsQuery},
     ops::{ReplayOptions, SyncOptions},
     report::{
         CancelReport, CleanupReport, DiffReport, EntityDetail, HoldChange, HoldReport, PublishPlan, QuarantineList,
-        RollbackPlan, RollbackReport, RollbackTarget, RunId, RunReport, RunSummary, StatusReport, SyncReport,
-        TriggerList,
+        RollbackPlan, RollbackReport, RollbackTarget, RowsReport, RunId, RunReport, RunSummary, StatusReport,
+        SyncReport, TriggerList,
     },
     sync::{EventRecord, Observed},
 };
@@ -77,6 +77,8 @@ pub enum Message {
     CleanedUp(Answer<CleanupReport>),
     /// Rows that differ, in answer to the request of this number.
     Diff(u64, Answer<DiffReport>),
+    /// Rows of a version, in answer to the request of this number.
+    Rows(u64, Answer<RowsReport>),
     /// Records in quarantine, in answer to the request of this number.
     Quarantine(u64, Answer<QuarantineList>),
     /// The newest triggers, in answer to the request of this number.
@@ -134,6 +136,15 @@ pub enum Effect {
     PlanCleanup,
     /// Clean up.
     Cleanup,
+    /// Read rows of a version; an earlier reading is given up.
+    LoadRows {
+        /// Number of the request.
+        request: u64,
+        /// Which rows.
+        query: RowsQuery,
+    },
+    /// Give the reading of rows up.
+    StopRows,
     /// Read rows that differ; an earlier reading is given up.
     LoadDiff {
         /// Number of the request.

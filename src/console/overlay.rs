@@ -3,6 +3,7 @@
 mod diff;
 mod quarantine;
 mod question;
+mod rows;
 mod triggers;
 
 use std::time::Instant;
@@ -11,6 +12,7 @@ pub(super) use self::{
     diff::{DiffLine, DiffView, Subject},
     quarantine::QuarantineView,
     question::{CancelQuestion, ReplayQuestion, RollbackQuestion, SyncForm, release},
+    rows::{LONGEST_FILTER, RowsView},
     triggers::{LISTED as TRIGGERS_LISTED, TriggersView},
 };
 use crate::report::{CleanupReport, HoldReport, RunReport};
@@ -86,6 +88,8 @@ pub enum Overlay {
     Quarantine(Box<QuarantineView>),
     /// The newest triggers.
     Triggers(Box<TriggersView>),
+    /// Rows of a version.
+    Rows(Box<RowsView>),
 }
 
 impl Overlay {
@@ -112,7 +116,8 @@ impl Overlay {
             | Self::Run { .. }
             | Self::Diff(_)
             | Self::Quarantine(_)
-            | Self::Triggers(_) => None,
+            | Self::Triggers(_)
+            | Self::Rows(_) => None,
         }
     }
 
@@ -148,6 +153,7 @@ impl Overlay {
             Self::Replay(question) => question.scroll,
             Self::Diff(view) => view.scroll,
             Self::Quarantine(view) => view.scroll,
+            Self::Rows(view) => view.scroll,
             _ => 0,
         }
     }

@@ -9,6 +9,7 @@ mod overlay;
 mod quarantine;
 mod replay;
 mod rollback;
+mod rows;
 mod run;
 mod sync_form;
 mod triggers;
@@ -87,6 +88,7 @@ pub fn update(model: &mut Model, message: Message, now: Moment) -> Vec<Effect> {
         Message::CleanupPlanned(answer) => cleanup::planned(model, answer),
         Message::CleanedUp(answer) => return cleanup::done(model, answer),
         Message::Diff(request, answer) => diff::loaded(model, request, answer),
+        Message::Rows(request, answer) => return rows::loaded(model, request, answer),
         Message::Quarantine(request, answer) => quarantine::loaded(model, request, answer),
         Message::Triggers(request, answer) => triggers::loaded(model, request, answer),
         Message::Exported(answer) => quarantine::exported(model, answer),
@@ -239,6 +241,7 @@ pub fn perform(model: &mut Model, action: &Action) -> Vec<Effect> {
         }
         ActionId::Hold => hold::ask(model),
         ActionId::Diff => return diff::open_chosen(model),
+        ActionId::Rows => return rows::open(model),
         ActionId::Quarantine => return quarantine::open(model),
         ActionId::Triggers => return triggers::open(model),
         ActionId::Mark => return navigate::mark(model),

@@ -125,7 +125,8 @@ fn row_diff(row: &Row<'_>, columns: &[&'static str]) -> rusqlite::Result<RowDiff
     Ok(RowDiff { id: after_id.or(before_id).unwrap_or_default(), change, columns: differing })
 }
 
-fn json(value: ValueRef<'_>) -> serde_json::Value {
+/// A value as JSON; what is no text is taken for it as far as that goes.
+pub(super) fn json(value: ValueRef<'_>) -> serde_json::Value {
     match value {
         ValueRef::Null => serde_json::Value::Null,
         ValueRef::Integer(number) => number.into(),
@@ -155,7 +156,7 @@ pub struct Page {
 }
 
 /// Virtual machine steps between two looks at whether to stop; some ten microseconds.
-const STEPS_BETWEEN_LOOKS: i32 = 2_000;
+pub(super) const STEPS_BETWEEN_LOOKS: i32 = 2_000;
 
 /// Puts the rows that `snapshot` makes of `entity` into a temporary table.
 ///

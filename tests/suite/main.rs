@@ -54,6 +54,7 @@ mod records;
 mod refusals;
 mod release;
 mod rollback;
+mod rows;
 mod scoped;
 mod screens;
 mod screens_operations;
@@ -64,6 +65,7 @@ mod server_events;
 mod server_health;
 mod server_process;
 mod support;
+
 mod sync;
 mod terminal;
 mod terminal_others;

@@ -10,7 +10,7 @@ use super::{
         overlay::Overlay,
         view,
     },
-    cleanup, close, diff, drop_questions, hold, navigate, others, quarantine, replay, rollback, run, sync_form,
+    cleanup, close, diff, drop_questions, hold, navigate, others, quarantine, replay, rollback, rows, run, sync_form,
     triggers,
 };
 
@@ -22,6 +22,9 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     if top.asked().is_some_and(|asked| now.saturating_duration_since(asked) < model.key_guard) {
         return Vec::new();
     }
+    if matches!(top, Overlay::Rows(_)) {
+        return rows::key(model, key);
+    }
     if matches!(top, Overlay::Quarantine(_))
         && let Some(effects) = quarantine::key(model, key)
     {
@@ -31,7 +34,7 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         return diff::load_ahead(model);
     }
     match model.overlays.last() {
-        None | Some(Overlay::Quarantine(_)) => {}
+        None | Some(Overlay::Quarantine(_) | Overlay::Rows(_)) => {}
         Some(Overlay::Rollback(_)) => return rollback::key(model, key),
         Some(Overlay::Replay(_)) => return replay::key(model, key),
         Some(Overlay::SyncHeld { .. }) => return hold::sync_key(model, key),

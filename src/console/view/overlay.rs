@@ -8,6 +8,7 @@ mod hold;
 mod quarantine;
 mod replay;
 mod rollback;
+mod rows;
 mod run;
 mod sync_form;
 mod triggers;
@@ -119,9 +120,17 @@ pub fn last_scroll(model: &Model, size: Size) -> usize {
     content.middle.len().saturating_sub(content.room(Areas::stage(model, size).height))
 }
 
+/// Lines of the foremost overlay that can be scrolled and are shown at once on a screen of `size`.
+#[must_use]
+pub fn room(model: &Model, size: Size) -> usize {
+    let Some(overlay) = model.overlays.last() else { return 0 };
+    content(model, overlay, width(overlay, size)).room(Areas::stage(model, size).height)
+}
+
 fn width(overlay: &Overlay, screen: Size) -> u16 {
     let wanted = match overlay {
         Overlay::Run { .. } | Overlay::Diff(_) | Overlay::Quarantine(_) | Overlay::Triggers(_) => 140,
+        Overlay::Rows(_) => u16::MAX,
         _ => 76,
     };
     screen.width.saturating_sub(FRAME).min(wanted)
@@ -148,6 +157,7 @@ fn content<'a>(model: &'a Model, overlay: &'a Overlay, width: u16) -> Content<'a
         Overlay::Diff(view) => diff::content(model, view, width),
         Overlay::Quarantine(view) => quarantine::content(model, view, width),
         Overlay::Triggers(view) => triggers::content(model, view, width),
+        Overlay::Rows(view) => rows::content(model, view, width),
     }
 }
 
