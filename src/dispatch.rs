@@ -187,8 +187,8 @@ impl Inner {
             (Some(run), _) => (TriggerAnswer::Waiting, format!("a sync waits behind run {run}")),
             (None, Some(owner)) => (TriggerAnswer::Waiting, format!("a sync waits behind {owner}")),
             (None, None) if !self.options.debounce.is_zero() => {
-                let quiet = milliseconds(self.options.debounce);
-                let message = format!("a sync begins once no trigger has come for {}", text::duration(quiet));
+                let quiet = text::period(milliseconds(self.options.debounce));
+                let message = format!("a sync begins once no trigger has come for {quiet}");
                 (TriggerAnswer::Waiting, message)
             }
             (None, None) => (TriggerAnswer::Started, "a sync is started".to_owned()),
@@ -289,6 +289,6 @@ fn refused(new: NewTrigger) -> TriggerReport {
     report
 }
 
-fn milliseconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

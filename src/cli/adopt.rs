@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    green::GreenError,
     ops,
     report::{AdoptedEntity, AdoptionReport, FindingKind, ReleaseReport},
     text,
@@ -79,6 +80,33 @@ pub(super) async fn adopt(context: &Context, arguments: &AdoptArguments) -> Resu
         return Ok(ExitStatus::Failed);
     }
     Ok(ExitStatus::Done)
+}
+
+/// Offers to adopt the database to who wants to open the console on it.
+///
+/// # Errors
+/// When the offer is declined or something is in the way of it; nothing was changed then.
+pub(super) async fn offer(context: &Context) -> Result<(), CliError> {
+    let (path, clock, output) = (context.settings.database_path()?, Clock::system(), &context.output);
+    let planned = ops::plan_adoption(path.clone()).await?;
+    if planned.is_refused() {
+        output.report(&planned, clock.now(), |layout| render(&planned, layout))?;
+        return Err(GreenError::NotAdopted { path }.into());
+    }
+    output.confirm("adopt", clock.now(), |layout| offered(&planned, layout), "Y")?;
+    ops::adopt(path, settings::operator(), &clock).await?;
+    Ok(())
+}
+
+fn offered(planned: &AdoptionReport, layout: &Layout) -> String {
+    let mut offer = String::new();
+    push_line(
+        &mut offer,
+        "NowRepGreen's own migrations made this database, and greenroom has not taken it over yet. Adopting it",
+    );
+    push_line(&mut offer, "keeps what visitors read; `greenroom release-database` gives it back. This would be done:");
+    offer.push('\n');
+    offer + &render(planned, layout)
 }
 
 /// Gives the database back after a confirmation.

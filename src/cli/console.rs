@@ -8,13 +8,14 @@ use tracing_subscriber::{
 };
 
 use super::{
-    Context,
+    Context, Settings, adopt,
     exit::{CliError, ExitStatus},
     signal::Signal,
 };
 use crate::{
     console::{self, Farewell, LogBell, ModelOptions, Theme, terminal},
-    ops::Operations,
+    green::GreenError,
+    ops::{OperationError, Operations},
 };
 
 /// For how long keys are dropped after a question appeared: typed before it could be read, they are no answer.
@@ -24,10 +25,20 @@ const KEY_GUARD: Duration = Duration::from_millis(300);
 pub(super) async fn run(context: &Context) -> Result<ExitStatus, CliError> {
     check_terminal()?;
     let settings = &context.settings;
-    // Without a source there is nothing to fill a new database from.
-    let operations = if settings.source()?.is_some() { settings.create()? } else { settings.open_with_source()? };
+    let operations = match open(settings) {
+        Err(CliError::Operation(OperationError::Green(GreenError::NotAdopted { .. }))) => {
+            adopt::offer(context).await?;
+            open(settings)?
+        }
+        opened => opened?,
+    };
     let operations = operations.with_limits(settings.limits()?);
     show(context, operations, false).await
+}
+
+fn open(settings: &Settings) -> Result<Operations, CliError> {
+    // Without a source there is nothing to fill a new database from.
+    if settings.source()?.is_some() { settings.create() } else { settings.open_with_source() }
 }
 
 /// Refuses what is no terminal that can show the console.

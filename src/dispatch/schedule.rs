@@ -60,7 +60,7 @@ impl Inner {
                 tracing::debug!("no scheduled sync: one is going on");
                 continue;
             }
-            let by = format!("every {}", text::duration(milliseconds(every)));
+            let by = format!("every {}", text::period(milliseconds(every)));
             if let Err(error) = self.answer("schedule".to_owned(), Trigger::Schedule, by, None).await {
                 tracing::warn!("no scheduled sync: {error}");
             }

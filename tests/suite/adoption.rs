@@ -16,6 +16,7 @@ use crate::{
     commands::Shell,
     data::Data,
     prisma::{self, OrmReader, Prisma},
+    pty::Session,
     support::{NO_HOLD, query},
     upgrade::{TO_VERSION_2, TO_VERSION_3, TO_VERSION_4},
 };
@@ -518,4 +519,37 @@ fn a_process_that_dies_while_it_adopts_leaves_what_was_or_an_adopted_database() 
         reader.end();
         prisma::check(&prisma.connection());
     }
+}
+
+#[test]
+fn the_console_offers_it_and_takes_only_a_capital_y() {
+    let prisma = Prisma::synced();
+    prisma.execute(DAMAGES[0].0);
+    let (before, path) = (prisma.bytes(), prisma.path.display().to_string());
+    let open = || Session::sized(&[], &[("DATABASE_URL", &path)], 80, 60);
+    let mut session = open();
+    session.until_shows("greenroom has not taken it over yet");
+    session.until_shows("repair    ");
+    session.until_shows("anything else changes nothing:");
+    session.press("y\n");
+    assert_eq!(session.end().exit_code(), 5);
+    assert!(prisma.bytes() == before, "declined, it leaves no trace");
+    let mut session = open();
+    session.until_shows("anything else changes nothing:");
+    session.press("Y\n");
+    session.until_shows("mediatags_junction");
+    session.until_shows("quit");
+    session.press("q");
+    assert_eq!(session.end().exit_code(), 0);
+    assert!(prisma.plan().adopted_at.is_some());
+    prisma::check(&prisma.connection());
+    // What has to be put right first is no matter of a yes.
+    let prisma = Prisma::synced();
+    prisma.execute("DROP VIEW Boards_current; CREATE TABLE Boards_current AS SELECT * FROM Boards_v1");
+    let before = prisma.bytes();
+    let mut session = Session::sized(&[], &[("DATABASE_URL", &prisma.path.display().to_string())], 80, 60);
+    assert_eq!(session.end().exit_code(), 2);
+    let shown = String::from_utf8(session.raw()).unwrap();
+    assert!(shown.contains("obstacle  ") && !shown.contains("anything else"), "{shown}");
+    assert!(prisma.bytes() == before);
 }

@@ -245,7 +245,7 @@ async fn a_burst_is_one_run() {
     let patient = DispatchOptions { debounce: hour, longest_debounce: hour, ..DispatchOptions::default() };
     let desk = Desk::new(patient).await;
     let first = desk.trigger().await;
-    let message = "a sync begins once no trigger has come for 1 h 00 min";
+    let message = "a sync begins once no trigger has come for 1h";
     assert_eq!((first.answer, first.message.as_str()), (TriggerAnswer::Waiting, message));
     let second = desk.trigger().await;
     assert_eq!((second.answer, second.task), (TriggerAnswer::Joined, first.task));
@@ -365,7 +365,7 @@ async fn the_schedule_starts_runs_and_none_under_the_hold() {
     let ended = || desk.rig.number("SELECT count(*) FROM sync_tasks WHERE outcome IS NOT NULL");
     until("scheduled runs", &|| ended() >= 2).await;
     let run = desk.rig.operations.run_summary(1).await.unwrap();
-    assert_eq!((run.trigger, run.requested_by.as_deref()), (Trigger::Schedule, Some("every 30.0 s")));
+    assert_eq!((run.trigger, run.requested_by.as_deref()), (Trigger::Schedule, Some("every 30s")));
     desk.rig.operations.hold("bad data".to_owned()).await.unwrap();
     // What was promised before the hold is kept.
     until("the last promise", &|| desk.rig.number("SELECT count(*) FROM sync_tasks WHERE outcome IS NULL") == 0).await;
