@@ -1,11 +1,13 @@
 //! What can go wrong with the database, each with what to do about it.
 
+mod words;
+
 use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
 
-use crate::entity::Entity;
-use crate::report::{AppMigrationReport, HoldReport, Operator, OwnerReport, PublicationId, ServerReport, Work};
+use self::words::{by_operator, describe_migration, describe_owner, how_to_mend, listed, number};
+use crate::report::{AppMigrationReport, HoldReport, Operator, OwnerReport, PublicationId, ServerReport};
 
 /// An error of the target.
 #[derive(Debug, thiserror::Error)]
@@ -361,68 +363,12 @@ pub enum GreenError {
     WriterGone,
 }
 
-fn listed(runs: &[i64]) -> String {
-    if runs.is_empty() {
-        return "there is no other run for which it can be done".to_owned();
-    }
-    let runs: Vec<_> = runs.iter().map(ToString::to_string).collect();
-    format!("it can be done with run {}", runs.join(", "))
-}
-
-fn how_to_mend(table: &str) -> &'static str {
-    let name = table.to_ascii_lowercase();
-    if Entity::ALL.iter().any(|entity| name.starts_with(entity.name())) {
-        "`greenroom sync` makes it again"
-    } else {
-        "Restore a copy, or move the database away with what is beside it and let `greenroom sync` make a new one. \
-         One that was given back by `release-database` meanwhile is taken over by `greenroom adopt`"
-    }
-}
-
-fn describe_migration(migration: &AppMigrationReport) -> String {
-    let AppMigrationReport { command, operator, since } = migration;
-    let since = crate::text::time(*since);
-    format!(
-        "tables stand in the place of the views for the application's migration `{command}`, which {operator} began {since}; \
-         nothing was switched. Wait for its end, and should its process have died run `greenroom migrate-app true`"
-    )
-}
-
 /// The table or view that a statement did not find.
 fn missing_table(error: &rusqlite::Error) -> Option<String> {
     use rusqlite::Error::{SqlInputError, SqliteFailure};
     let (SqlInputError { msg, .. } | SqliteFailure(_, Some(msg))) = error else { return None };
     let name = msg.strip_prefix("no such table: ")?;
     Some(name.strip_prefix("main.").unwrap_or(name).to_owned())
-}
-
-fn by_operator(operator: Option<&Operator>) -> String {
-    operator.map_or_else(String::new, |operator| format!(" by {operator} (pid {})", operator.pid))
-}
-
-fn number(publication: Option<PublicationId>) -> String {
-    publication.map_or_else(|| "none".to_owned(), |id| id.to_string())
-}
-
-fn describe_owner(owner: Option<&OwnerReport>) -> String {
-    let Some(owner) = owner else {
-        return "another greenroom is at work on this database; wait for it to end".to_owned();
-    };
-    let since = crate::text::time(owner.since);
-    if owner.answers == Some(false) {
-        return format!(
-            "{owner} has the lock since {since} and does not answer; `greenroom cancel --force` ends it on its host"
-        );
-    }
-    let answers = if owner.answers == Some(true) { " and answers" } else { "" };
-    if owner.work == Work::Run {
-        format!(
-            "{owner} is going on since {since}{answers}; wait for it with --wait, watch it with `greenroom runs --follow`, \
-             or end it with `greenroom cancel`"
-        )
-    } else {
-        format!("{owner} is going on since {since}{answers}; wait for it to end")
-    }
 }
 
 impl GreenError {

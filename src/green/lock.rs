@@ -18,6 +18,9 @@ use crate::{
     report::{Operator, OwnerReport, RunId, Work},
 };
 
+/// The file's name after the database's.
+const SUFFIX: &str = "-run.lock";
+
 /// Tries, 20 ms apart, before the lock counts as taken; a look at it takes it for an instant.
 const TRIES: u32 = 10;
 
@@ -48,6 +51,27 @@ pub struct Owner {
     pub since: Timestamp,
     /// Grows while its process answers.
     pub beat: u64,
+}
+
+/// Takes the lock on the file beside `database` that ends in `suffix`, and empties it: what stands there is of an earlier owner,
+/// who may well be alive. `None` when another process has it.
+pub(super) fn take(database: &Database, suffix: &str) -> Result<Option<File>, GreenError> {
+    let path = database.beside(suffix);
+    let side_file = |source| GreenError::SideFile { path: path.clone(), source };
+    let mut options = OpenOptions::new();
+    let file = options.create(true).truncate(false).read(true).write(true).open(&path).map_err(side_file)?;
+    for _ in 0..TRIES {
+        match file.try_lock() {
+            Ok(()) => {
+                file.set_len(0).map_err(side_file)?;
+                database.share(&path);
+                return Ok(Some(file));
+            }
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(20)),
+            Err(TryLockError::Error(source)) => return Err(side_file(source)),
+        }
+    }
+    Ok(None)
 }
 
 impl Owner {
@@ -94,31 +118,18 @@ impl RunLock {
     /// # Errors
     /// [`GreenError::Locked`] when it is taken; [`GreenError::SideFile`] when the lock file cannot be used.
     pub fn acquire(database: &Database, work: Work, operator: &Operator, at: Timestamp) -> Result<Self, GreenError> {
-        let path = database.beside("-run.lock");
-        let side_file = |source| GreenError::SideFile { path: path.clone(), source };
-        let mut options = OpenOptions::new();
-        let file = options.create(true).truncate(false).read(true).write(true).open(&path).map_err(side_file)?;
-        for _ in 0..TRIES {
-            match file.try_lock() {
-                Ok(()) => {
-                    // What stands there is of an earlier owner, who may well be alive.
-                    file.set_len(0).map_err(side_file)?;
-                    database.share(&path);
-                    let shortened = |name: &str| name.chars().take(NAME).collect();
-                    let Operator { user, host, pid } = operator;
-                    let operator = Operator { user: shortened(user), host: shortened(host), pid: *pid };
-                    let process_began = process::began(std::process::id());
-                    let owner = Owner { work, run: None, operator, process_began, since: at, beat: 0 };
-                    let lock = Self { file, owner: Mutex::new(owner) };
-                    lock.beat();
-                    return Ok(lock);
-                }
-                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(20)),
-                Err(TryLockError::Error(source)) => return Err(side_file(source)),
-            }
-        }
-        let owner = holder(database).known();
-        Err(GreenError::Locked { owner: owner.map(|owner| Box::new(owner.report(None))) })
+        let Some(file) = take(database, SUFFIX)? else {
+            let owner = holder(database).known();
+            return Err(GreenError::Locked { owner: owner.map(|owner| Box::new(owner.report(None))) });
+        };
+        let shortened = |name: &str| name.chars().take(NAME).collect();
+        let Operator { user, host, pid } = operator;
+        let operator = Operator { user: shortened(user), host: shortened(host), pid: *pid };
+        let process_began = process::began(std::process::id());
+        let owner = Owner { work, run: None, operator, process_began, since: at, beat: 0 };
+        let lock = Self { file, owner: Mutex::new(owner) };
+        lock.beat();
+        Ok(lock)
     }
 
     /// Says which run it is taken for.
@@ -202,7 +213,7 @@ fn read(file: &File) -> Option<Owner> {
 /// Who has the lock of `database` now.
 #[must_use]
 pub fn holder(database: &Database) -> Holder {
-    let file = match File::open(database.beside("-run.lock")) {
+    let file = match File::open(database.beside(SUFFIX)) {
         Ok(file) => file,
         // Somebody may have it whom we are not to see.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Holder::Unknown,
@@ -216,7 +227,7 @@ pub fn holder(database: &Database) -> Holder {
 
 /// Refuses a lock file that may not be read: nothing can be told of who has it.
 pub(super) fn check_readable(database: &Database) -> Result<(), GreenError> {
-    let path = database.beside("-run.lock");
+    let path = database.beside(SUFFIX);
     match File::open(&path) {
         Err(source) if source.kind() == io::ErrorKind::PermissionDenied => Err(GreenError::SideFile { path, source }),
         _ => Ok(()),
@@ -260,7 +271,7 @@ mod tests {
         lock.beat();
         assert_eq!(beat(holder(&database)), before + 1);
         assert!(is_alive(&database, 7) && !is_alive(&database, 6));
-        let file = database.beside("-run.lock");
+        let file = database.beside(SUFFIX);
         assert!(std::fs::metadata(&file).unwrap().len() > 0);
         drop(lock);
         assert_eq!(std::fs::metadata(&file).unwrap().len(), 0, "who comes next is not taken for us");
@@ -288,9 +299,9 @@ mod tests {
     fn words_that_cannot_be_read_are_no_words() {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::create_or_open(folder.path().join("green.db")).unwrap();
-        let file = File::create(database.beside("-run.lock")).unwrap();
+        let file = File::create(database.beside(SUFFIX)).unwrap();
         file.try_lock().unwrap();
-        std::fs::write(database.beside("-run.lock"), "{\"work\":").unwrap();
+        std::fs::write(database.beside(SUFFIX), "{\"work\":").unwrap();
         assert_eq!(holder(&database), Holder::Unknown);
         assert!(is_alive(&database, 7));
     }

@@ -1,20 +1,15 @@
 //! Who takes triggers for a database: a lock on a file beside it, in which the server says who it is and where it listens.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io::{self, Read, Write},
-    thread,
-    time::Duration,
 };
 
-use super::{database::Database, error::GreenError};
+use super::{database::Database, error::GreenError, lock};
 use crate::report::ServerReport;
 
 /// The file's name after the database's.
 const SUFFIX: &str = "-serve.lock";
-
-/// Tries, 20 ms apart, before the lock counts as taken; a look at it takes it for an instant.
-const TRIES: u32 = 10;
 
 /// Longest text read from the file, in bytes.
 const LONGEST: u64 = 4096;
@@ -31,24 +26,12 @@ impl Presence {
     /// # Errors
     /// [`GreenError::Served`] when another process has it; [`GreenError::SideFile`] when the file cannot be used.
     pub fn announce(database: &Database, server: &ServerReport) -> Result<Self, GreenError> {
-        let path = database.beside(SUFFIX);
-        let side_file = |source| GreenError::SideFile { path: path.clone(), source };
-        let mut options = OpenOptions::new();
-        let file = options.create(true).truncate(false).read(true).write(true).open(&path).map_err(side_file)?;
-        for _ in 0..TRIES {
-            match file.try_lock() {
-                Ok(()) => {
-                    file.set_len(0).map_err(side_file)?;
-                    database.share(&path);
-                    let words = serde_json::to_vec(server).map_err(io::Error::from).map_err(side_file)?;
-                    (&file).write_all(&words).map_err(side_file)?;
-                    return Ok(Self { file });
-                }
-                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(20)),
-                Err(TryLockError::Error(source)) => return Err(side_file(source)),
-            }
-        }
-        Err(GreenError::Served { server: self::server(database).map(Box::new) })
+        let Some(file) = lock::take(database, SUFFIX)? else {
+            return Err(GreenError::Served { server: self::server(database).map(Box::new) });
+        };
+        let written = serde_json::to_vec(server).map_err(io::Error::from).and_then(|words| (&file).write_all(&words));
+        written.map_err(|source| GreenError::SideFile { path: database.beside(SUFFIX), source })?;
+        Ok(Self { file })
     }
 }
 
