@@ -23,7 +23,7 @@ use super::{
     lock::RunLock,
     migrate,
     publish::{self, Made},
-    schema,
+    release, schema,
     sql::{Millis, time},
     status::Origin,
 };
@@ -109,7 +109,7 @@ impl Database {
     /// is in the way of an adoption is in the report.
     pub fn plan_adoption(path: impl AsRef<Path>) -> Result<AdoptionReport, GreenError> {
         let database = Self::unchecked(path.as_ref())?;
-        let mut connection = database.reader()?;
+        let mut connection = database.traceless_reader()?;
         database.check_readable(&connection)?;
         let transaction = connection.transaction().doing("planning an adoption")?;
         migrate::check_version(&transaction, database.path())?;
@@ -137,7 +137,7 @@ impl Database {
     ///
     /// # Errors
     /// [`GreenError::CannotAdopt`] when something has to be put right by hand first; as [`Database::plan_adoption`]; when it
-    /// cannot be written. Nothing was changed then, but that it may be in WAL mode.
+    /// cannot be written. Nothing was changed then, but that it may be in WAL mode when others have it open.
     pub fn adopt(
         path: impl AsRef<Path>,
         _lock: &RunLock,
@@ -153,11 +153,15 @@ impl Database {
         let mut connection = database.run_writer()?;
         database.enter_wal(&connection)?;
         fail::reach(&connection, Failpoint::AdoptLogged)?;
-        without_foreign_keys(&mut connection, |connection| {
+        let taken = without_foreign_keys(&mut connection, |connection| {
             durable(connection, |connection| {
                 take_over(connection, database.path(), planned.journal_mode.clone(), operator, at)
             })
-        })
+        });
+        if taken.is_err() && !release::put_mode_back(&connection, &planned.journal_mode) {
+            tracing::warn!("the journal mode stays wal, as another program has the database open");
+        }
+        taken
     }
 }
 

@@ -2,11 +2,12 @@
 //! the live rows stand in the place of the views until such a migration ends.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    columns, current_table,
+    columns::{self, ExtraColumn},
+    current_table,
     database::{Database, durable, without_foreign_keys},
     error::{Doing, GreenError},
     fail, index_names, load,
@@ -81,15 +82,7 @@ fn copy(connection: &mut Connection, entity: Entity, stop: &CancellationToken) -
         fail::reach(connection, Failpoint::AppCopied)?;
         after = end;
     }
-    for index in &indexes {
-        match connection.execute_batch(index) {
-            // The old system's rows may be there twice where the live version has no such index either.
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-                tracing::warn!("{entity}: an index cannot be built for the migration: {error}");
-            }
-            built => built.doing(doing)?,
-        }
-    }
+    current_table::build_indexes(connection, entity, &indexes)?;
     Ok(copied)
 }
 
@@ -165,13 +158,28 @@ pub(super) fn put_view_back(
             }
             let known = columns::of(connection, &table)?;
             for column in there.iter().filter(|column| !columns::has(&known, &column.name)) {
-                let add = format!("ALTER TABLE {} ADD COLUMN {}", quoted(&table), column.definition());
+                let add = |column: &ExtraColumn| {
+                    let sql = format!("ALTER TABLE {} ADD COLUMN {}", quoted(&table), column.definition());
+                    connection.execute_batch(&sql)
+                };
                 // The application asks for what its own migration has made.
-                if !column.can_be_left_out() || connection.execute_batch(&add).is_err() {
-                    let why = format!("{table} has no column {} as the table has, which may not be NULL", column.name);
-                    return Err(refuse(why, format!("give {table} that column with a default")));
+                let name = &column.name;
+                let added = match (add(column), column.without_default()) {
+                    (Err(_), Some(bare)) => add(&bare).map(|()| ", without its default"),
+                    (added, _) => added.map(|()| ""),
+                };
+                match added {
+                    Ok(how) => {
+                        notes.push(format!(
+                            "{table} got the column {name}{how}, which the migration gave to {view} only"
+                        ));
+                    }
+                    Err(error) => {
+                        let why =
+                            format!("{table} has no column {name} as the table has, and cannot be given one: {error}");
+                        return Err(refuse(why, format!("give {table} that column, with a constant default")));
+                    }
                 }
-                notes.push(format!("{table} got the column {}, which the migration gave to {view} only", column.name));
             }
         }
         schema::rename(connection, &view, &schema::put_aside_table(entity))?;

@@ -1,5 +1,5 @@
-//! The application's own migrations as one transaction of ours: its scripts find tables where the views are, and nobody else
-//! ever sees these tables.
+//! The application's own migrations as one transaction of ours: its scripts find tables where the views are that they speak
+//! of, and nobody else ever sees these tables.
 //!
 //! What was applied is written into `_prisma_migrations` as Prisma's own command does it (tried with Prisma 6.19), so that
 //! this finds nothing left to do.
@@ -27,7 +27,8 @@ use super::{
     error::{Doing, GreenError},
     fail, index_names,
     lock::RunLock,
-    recovery, reserve, schema,
+    migrate, recovery, reserve,
+    schema::{self, version_table},
     sql::{Millis, quoted},
     status,
 };
@@ -48,6 +49,9 @@ const ACCOUNT: &str = "CREATE TABLE IF NOT EXISTS \"_prisma_migrations\" (
     \"started_at\"            DATETIME NOT NULL DEFAULT current_timestamp,
     \"applied_steps_count\"   INTEGER UNSIGNED NOT NULL DEFAULT 0
 )";
+
+/// Settings of the file or the connection that a script has no say in.
+const SETTINGS: [&str; 5] = ["user_version", "journal_mode", "writable_schema", "legacy_alter_table", "schema_version"];
 
 /// One migration of the application.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,40 +108,64 @@ fn write_down(connection: &Connection, script: &AppScript, at: Timestamp) -> Res
     Ok(())
 }
 
-/// Puts an empty table in the place of the view of `entity`: nobody else sees it before the view is back.
-fn put_table(connection: &Connection, entity: Entity, layout: Layout, version: Version) -> Result<(), GreenError> {
-    let doing = "making a table for the application's migration";
-    let view = layout.view(entity);
-    connection.execute_batch(&format!("DROP VIEW {}", quoted(&view))).doing(doing)?;
-    let (indexes, _) = current_table::create(connection, entity, version, &view)?;
-    indexes.iter().try_for_each(|index| connection.execute_batch(index).doing(doing))
+/// Whether one of `scripts` speaks of a table of `entity`.
+fn concerns(scripts: &[&AppScript], entity: Entity) -> bool {
+    let names = [schema::view(entity), version_table(entity, 1), version_table(entity, 2)];
+    scripts.iter().map(|script| script.sql.to_ascii_lowercase()).any(|sql| names.iter().any(|name| sql.contains(name)))
 }
 
-/// Keeps scripts from ending the transaction that they are a part of, while it is told that one is at work.
+/// Puts a table with the live rows in the place of the view of `entity`: a script may read them. Nobody else sees it before
+/// the view is back.
+fn put_table(connection: &Connection, entity: Entity, layout: Layout, version: Version) -> Result<(), GreenError> {
+    let doing = "making a table for the application's migration";
+    let (view, from) = (layout.view(entity), quoted(&version_table(entity, version)));
+    connection.execute_batch(&format!("DROP VIEW {}", quoted(&view))).doing(doing)?;
+    let (indexes, columns) = current_table::create(connection, entity, version, &view)?;
+    let fill = format!("INSERT INTO {} ({columns}) SELECT {columns} FROM {from} ORDER BY rowid", quoted(&view));
+    connection.execute_batch(&fill).doing(doing)?;
+    current_table::build_indexes(connection, entity, &indexes)
+}
+
+/// Keeps scripts from ending the transaction that they are a part of, and from what is greenroom's own, while it is told that
+/// one is at work.
 fn guard(connection: &mut Connection) -> Result<Arc<AtomicBool>, GreenError> {
     let at_work = Arc::new(AtomicBool::new(false));
-    let script_is_at_work = at_work.clone();
-    let guard = move |context: AuthContext<'_>| match context.action {
-        AuthAction::Transaction { .. } | AuthAction::Attach { .. } | AuthAction::Detach { .. }
-            if script_is_at_work.load(Ordering::Relaxed) =>
-        {
-            Authorization::Deny
+    let (script_is_at_work, own) = (at_work.clone(), migrate::own_tables()?);
+    let guard = move |context: AuthContext<'_>| {
+        if !script_is_at_work.load(Ordering::Relaxed) {
+            return Authorization::Allow;
         }
-        _ => Authorization::Allow,
+        let is_own = |table: &str| own.iter().any(|one| one.eq_ignore_ascii_case(table));
+        let is_denied = match context.action {
+            AuthAction::Transaction { .. } | AuthAction::Attach { .. } | AuthAction::Detach { .. } => true,
+            AuthAction::Pragma { pragma_name, .. } => SETTINGS.iter().any(|one| one.eq_ignore_ascii_case(pragma_name)),
+            AuthAction::DropTable { table_name }
+            | AuthAction::AlterTable { table_name, .. }
+            | AuthAction::Insert { table_name }
+            | AuthAction::Update { table_name, .. }
+            | AuthAction::Delete { table_name } => is_own(table_name),
+            _ => false,
+        };
+        if is_denied { Authorization::Deny } else { Authorization::Allow }
     };
     connection.authorizer(Some(guard)).doing("setting up the database connection")?;
     Ok(at_work)
 }
 
+/// Runs one script as `SQLite` runs it by default: names in foreign keys, views and triggers follow a renamed table.
 fn run(connection: &Connection, script: &AppScript, at_work: &AtomicBool) -> Result<(), GreenError> {
     let doing = "running a migration of the application";
+    connection.pragma_update(None, "legacy_alter_table", false).doing(doing)?;
     at_work.store(true, Ordering::Relaxed);
     let done = connection.execute_batch(&script.sql);
     at_work.store(false, Ordering::Relaxed);
+    connection.pragma_update(None, "legacy_alter_table", true).doing(doing)?;
     done.map_err(|source| {
         let denied = source.sqlite_error_code() == Some(ErrorCode::AuthorizationForStatementDenied);
         let why = if denied {
-            "it begins or ends a transaction, or attaches another database, which it may not do here".to_owned()
+            "it does what it may not do here: begin or end a transaction, attach another database, or change greenroom's own \
+             tables or settings of the file"
+                .to_owned()
         } else {
             source.to_string()
         };
@@ -148,6 +176,26 @@ fn run(connection: &Connection, script: &AppScript, at_work: &AtomicBool) -> Res
             of_the_database => of_the_database,
         }
     })
+}
+
+/// Puts the views back; what keeps that from being done is the scripts' fault.
+fn put_views_back(
+    connection: &Connection,
+    entities: &[Entity],
+    scripts: &[String],
+    notes: &mut Vec<String>,
+) -> Result<(), GreenError> {
+    for entity in entities.iter().copied() {
+        put_view_back(connection, entity, notes).map_err(|error| match error {
+            GreenError::NoView { view, why, .. } => {
+                let why = format!("{view} could not be a view again after it: {why}");
+                GreenError::Script { name: scripts.join(", "), why }
+            }
+            other => other,
+        })?;
+        schema::drop_table(connection, &schema::put_aside_table(entity))?;
+    }
+    Ok(())
 }
 
 /// Applies what is not applied yet, all of it or nothing.
@@ -184,7 +232,7 @@ fn apply(
         index_names::restore_within(&transaction)?;
     }
     let mut switched = Vec::new();
-    for entity in Entity::ALL {
+    for entity in Entity::ALL.into_iter().filter(|entity| concerns(&pending, *entity)) {
         if let Some(version) = schema::viewed_version(&transaction, entity)? {
             put_table(&transaction, entity, layout, version)?;
             switched.push(entity);
@@ -196,10 +244,7 @@ fn apply(
         write_down(&transaction, script, at)?;
         fail::reach(&transaction, Failpoint::AppScript)?;
     }
-    for entity in switched {
-        put_view_back(&transaction, entity, &mut notes)?;
-        schema::drop_table(&transaction, &schema::put_aside_table(entity))?;
-    }
+    put_views_back(&transaction, &switched, &applied, &mut notes)?;
     if !dry_run {
         transaction.commit().doing(doing)?;
         fail::reach(connection, Failpoint::AppScriptsCommitted)?;
@@ -212,8 +257,8 @@ impl Database {
     /// they were before it or as they are after it. With `dry_run` all of it is done and taken back.
     ///
     /// # Errors
-    /// [`GreenError::Script`] when one of them fails, [`GreenError::ScriptFailedBefore`], [`GreenError::NoView`] when they leave
-    /// nothing that a view could read, or when the database cannot be written. Nothing was changed then.
+    /// [`GreenError::Script`] when one of them fails or they leave nothing that a view could read,
+    /// [`GreenError::ScriptFailedBefore`], or when the database cannot be written. Nothing was changed then.
     pub fn apply_app_scripts(
         &self,
         _lock: &RunLock,

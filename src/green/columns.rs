@@ -33,6 +33,11 @@ impl ExtraColumn {
         format!("{} {}{required}{default}", quoted(&self.name), self.declared)
     }
 
+    /// The same without its default, where a row need not have one: `ADD COLUMN` takes only defaults that are constant.
+    pub(super) fn without_default(&self) -> Option<Self> {
+        (!self.is_required && self.default.is_some()).then(|| Self { default: None, ..self.clone() })
+    }
+
     /// Whether a row can be without a value of it.
     pub(super) fn can_be_left_out(&self) -> bool {
         !self.is_required || self.default.is_some()

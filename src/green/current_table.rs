@@ -1,7 +1,7 @@
 //! The tables that stand in the place of the views: what the application's migrations leave at first, and what they need
 //! to find again while they work.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ErrorCode, params};
 
 use super::{
     columns,
@@ -108,6 +108,20 @@ pub(super) fn create(
         format!("CREATE {kind} {index_name} ON {} ({})", quoted(name), quoted_list(index.columns.iter().copied()))
     });
     Ok((indexes.collect(), quoted_list(live.iter().map(|column| column.name.as_str()))))
+}
+
+/// Builds the indexes that [`create`] named.
+pub(super) fn build_indexes(connection: &Connection, entity: Entity, indexes: &[String]) -> Result<(), GreenError> {
+    for index in indexes {
+        match connection.execute_batch(index) {
+            // The old system's rows may be there twice where the live version has no such index either.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                tracing::warn!("{entity}: an index cannot be built for the migration: {error}");
+            }
+            built => built.doing("making a table for the application's migration")?,
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -144,6 +144,17 @@ impl Database {
         self.connect(OpenFlags::SQLITE_OPEN_READ_ONLY)
     }
 
+    /// The same for a file that nobody may have open: what `SQLite` makes beside a file in WAL mode goes with the connection,
+    /// which it only does for one that may write.
+    pub(super) fn traceless_reader(&self) -> Result<Connection, GreenError> {
+        if self.beside("-wal").exists() || rustix::fs::access(&self.path, Access::WRITE_OK).is_err() {
+            return self.reader();
+        }
+        let connection = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.pragma_update(None, "query_only", true).doing("setting up the database connection")?;
+        Ok(connection)
+    }
+
     /// A connection that may write. Commits are durable against a crash of the process; see [`durable`] for power loss.
     pub(super) fn writer(&self) -> Result<Connection, GreenError> {
         let connection = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;

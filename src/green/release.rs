@@ -200,19 +200,24 @@ fn give_back(
     })
 }
 
+/// Sets the journal mode `wanted`; whether that could be done.
+pub(super) fn put_mode_back(connection: &Connection, wanted: &str) -> bool {
+    // The name of a journal mode, as SQLite gave it.
+    let is_word = wanted.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let set = connection.busy_timeout(PATIENCE).and_then(|()| {
+        let sql = format!("PRAGMA journal_mode = {}", if is_word { wanted } else { "delete" });
+        connection.query_row(&sql, [], |row| row.get::<_, String>(0))
+    });
+    set.is_ok_and(|mode| mode.eq_ignore_ascii_case(wanted))
+}
+
 /// Puts the journal mode back to what it was, unless somebody else has the database open.
 fn leave_wal(connection: &Connection, report: &mut ReleaseReport) {
     if report.journal_mode.eq_ignore_ascii_case("wal") {
         return;
     }
     let wanted = report.journal_mode.clone();
-    // The name of a journal mode, as SQLite gave it.
-    let is_word = wanted.bytes().all(|byte| byte.is_ascii_alphabetic());
-    let set = connection.busy_timeout(PATIENCE).and_then(|()| {
-        let sql = format!("PRAGMA journal_mode = {}", if is_word { &wanted } else { "delete" });
-        connection.query_row(&sql, [], |row| row.get::<_, String>(0))
-    });
-    if set.is_ok_and(|mode| mode.eq_ignore_ascii_case(&wanted)) {
+    if put_mode_back(connection, &wanted) {
         return;
     }
     "wal".clone_into(&mut report.journal_mode);

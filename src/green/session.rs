@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{
     cleanup::{self, Retention},
-    database::{Database, durable},
+    database::{Database, durable, without_foreign_keys},
     diff::{self, Comparison},
     error::{Doing, GreenError},
     fail, hold,
@@ -353,7 +353,12 @@ impl Session {
         let (run, before) = (self.run, self.hold_at_begin.clone());
         self.writer
             .call(move |connection| {
-                durable(connection, |connection| publish::publish(connection, run, &order, before.as_ref(), &cancelled))
+                // With them, renaming a version away would bend foreign keys of the application's tables along with it.
+                without_foreign_keys(connection, |connection| {
+                    durable(connection, |connection| {
+                        publish::publish(connection, run, &order, before.as_ref(), &cancelled)
+                    })
+                })
             })
             .await
     }

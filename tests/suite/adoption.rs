@@ -553,3 +553,61 @@ fn the_console_offers_it_and_takes_only_a_capital_y() {
     assert!(shown.contains("obstacle  ") && !shown.contains("anything else"), "{shown}");
     assert!(prisma.bytes() == before);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_of_the_application_that_refer_to_versions_stay_usable() {
+    let prisma = Prisma::synced();
+    prisma.execute(
+        "CREATE TABLE Fav (id INTEGER PRIMARY KEY, talent TEXT REFERENCES Talents_v1(id) ON DELETE CASCADE, \
+         board TEXT REFERENCES Boards_v2(id) ON DELETE CASCADE); \
+         INSERT INTO Fav SELECT 1, (SELECT min(id) FROM Talents_v1), (SELECT min(id) FROM Boards_v2)",
+    );
+    let definition = "SELECT sql FROM sqlite_schema WHERE name = 'Fav'";
+    let before = prisma.query(definition);
+    prisma.adopt();
+    let rig = prisma.rig(&Data::marked(3)).await;
+    for generation in [3, 4, 5] {
+        rig.blue.send(&Data::marked(generation));
+        assert_eq!(rig.start().end().await.unwrap().outcome(), RunOutcome::Published);
+        assert_eq!(query(&rig.reader(), definition), before, "a publish bends no reference");
+        assert_eq!(rig.number("SELECT count(*) FROM Fav"), 1, "and removes nothing");
+    }
+    let writer = rig.writer();
+    writer
+        .execute_batch(
+            "PRAGMA foreign_keys = ON; INSERT INTO Fav SELECT 2, min(id), NULL FROM Talents_v1; DELETE FROM Fav",
+        )
+        .unwrap();
+}
+
+#[test]
+fn a_plan_leaves_no_trace_beside_a_file_in_wal_mode_and_reads_any_name() {
+    let prisma = Prisma::synced();
+    prisma.execute(
+        "INSERT INTO SyncMetadata (entityName, activeVersion, backupVersion, updatedAt) VALUES (x'41', 1, 2, 1)",
+    );
+    prisma.execute("CREATE TABLE Other (a)");
+    for name in ["Boards_v1_title_idx", "Boards_v1_title_idx_made"] {
+        prisma.execute(&format!("DROP INDEX IF EXISTS {name}; CREATE INDEX {name} ON Other (a)"));
+    }
+    prisma.execute("PRAGMA journal_mode = WAL");
+    let before = prisma.bytes();
+    let planned = prisma.plan();
+    assert!(prisma.bytes() == before);
+    assert!(told(&planned, FindingKind::Note).iter().any(|note| note.contains('A')), "{planned:#?}");
+    prisma.adopt();
+    prisma::check(&prisma.connection());
+}
+
+#[test]
+fn an_adoption_that_fails_puts_the_journal_mode_back() {
+    let prisma = Prisma::synced();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_greenroom"));
+    command.arg("adopt").env_clear().env("DATABASE_URL", &prisma.path);
+    command.env(failpoint::VARIABLE, format!("{}=full", Failpoint::AdoptLogged));
+    let ended = command.output().unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert_eq!(prisma.journal_mode(), "delete");
+    let report = prisma.adopt();
+    assert_eq!(report.journal_mode, "delete", "a release will put that back");
+}

@@ -148,10 +148,10 @@ async fn a_migration_that_fails_changes_nothing() {
     let before = whole(&rig);
     for (sql, why) in [
         ("DROP TABLE \"Nothing\";", "no such table: Nothing"),
-        ("CREATE TABLE t (a); COMMIT;", "it begins or ends a transaction"),
-        ("ROLLBACK; DROP VIEW \"Boards_current\";", "it begins or ends a transaction"),
-        ("ATTACH 'x.db' AS x;", "it begins or ends a transaction, or attaches another database"),
-        ("DROP TABLE \"Boards_v1\"; DROP TABLE \"Boards_v2\";", "cannot be a view again"),
+        ("CREATE TABLE t (a); COMMIT;", "it does what it may not do here"),
+        ("ROLLBACK; DROP VIEW \"Boards_current\";", "it does what it may not do here"),
+        ("ATTACH 'x.db' AS x;", "it does what it may not do here"),
+        ("DROP TABLE \"Boards_v1\"; DROP TABLE \"Boards_v2\";", "could not be a view again after it"),
     ] {
         folder.write("20260102_second", sql);
         let call = migrate(&shell, &rig, &folder, &[]).await;
@@ -222,4 +222,72 @@ async fn folders_without_migrations_are_named() {
     assert!(call.stdout.contains("boards_v1 got the column color"), "{}", call.stdout);
     assert_eq!(shell.rig.number("SELECT count(color) FROM boards_current"), 0);
     assert_eq!(shell.rig.versions(Entity::Boards), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_reads_the_live_rows_and_renames_as_sqlite_does() {
+    let (shell, rig, folder) = adopted().await;
+    rig.writer()
+        .execute_batch(
+            "CREATE TABLE \"Fav\" (\"id\" TEXT PRIMARY KEY); INSERT INTO \"Fav\" SELECT \"id\" FROM \"Talents_current\";
+             CREATE TABLE \"Note\" (\"id\" INTEGER PRIMARY KEY, \"fav\" TEXT REFERENCES \"Fav\"(\"id\"));
+             CREATE VIEW \"favourites\" AS SELECT * FROM \"Fav\";",
+        )
+        .unwrap();
+    let live = rig.number("SELECT count(*) FROM talents_current");
+    assert!(live > 0);
+    folder.write(
+        "20260101_data",
+        "DELETE FROM \"Fav\" WHERE \"id\" NOT IN (SELECT \"id\" FROM \"Talents_current\");
+         CREATE TABLE \"Stats\" (\"talents\" INTEGER); INSERT INTO \"Stats\" SELECT count(*) FROM \"Talents_current\";
+         ALTER TABLE \"Fav\" RENAME TO \"Bookmark\";
+         ALTER TABLE \"Boards_current\" ADD COLUMN \"made\" DATETIME;
+         CREATE TABLE \"new_Boards_v1\" AS SELECT * FROM \"Boards_v1\"; DROP TABLE \"Boards_v1\";
+         ALTER TABLE \"new_Boards_v1\" RENAME TO \"Boards_v1\";",
+    );
+    let reader = OrmReader::start(&rig.path);
+    let call = migrate(&shell, &rig, &folder, &[]).await;
+    assert_eq!(call.status, 0, "{}", call.stderr);
+    assert_eq!(rig.number("SELECT count(*) FROM \"Bookmark\""), live, "what it had read was there");
+    assert_eq!(rig.number("SELECT talents FROM \"Stats\""), live);
+    assert_eq!(rig.number("SELECT count(*) FROM \"favourites\""), live);
+    let writer = rig.writer();
+    writer
+        .execute_batch("PRAGMA foreign_keys = ON; INSERT INTO \"Note\" SELECT 1, min(\"id\") FROM \"Bookmark\"")
+        .unwrap();
+    reader.reads_on();
+    reader.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_may_not_touch_what_is_greenrooms() {
+    let (shell, rig, folder) = adopted().await;
+    let before = rig.picture();
+    for sql in [
+        "DROP TABLE sync_runs",
+        "DELETE FROM sync_publications",
+        "ALTER TABLE sync_steps ADD COLUMN x",
+        "PRAGMA user_version = 7",
+        "PRAGMA writable_schema = ON",
+    ] {
+        folder.write("20260101_evil", &format!("CREATE TABLE \"Z\" (\"id\" INTEGER); {sql};"));
+        let call = migrate(&shell, &rig, &folder, &[]).await;
+        assert_eq!(call.status, 1, "{sql}");
+        assert!(call.stderr.contains("greenroom's own tables or settings of the file"), "{sql}: {}", call.stderr);
+        assert_eq!(rig.picture(), before, "{sql}");
+    }
+    // A default that `ADD COLUMN` does not take is left out where the column need not have one.
+    folder.write(
+        "20260101_evil",
+        "CREATE TABLE n AS SELECT * FROM \"Boards_current\"; DROP TABLE \"Boards_current\";
+         CREATE TABLE \"Boards_current\" (\"id\" TEXT NOT NULL PRIMARY KEY, \"title\" TEXT NOT NULL, \"description\" TEXT,
+             \"coverImage\" TEXT, \"made\" DATETIME DEFAULT CURRENT_TIMESTAMP); DROP TABLE n;",
+    );
+    let call = migrate(&shell, &rig, &folder, &[]).await;
+    assert!(
+        call.stdout.contains("Boards_v1 got the column made, without its default"),
+        "{} {}",
+        call.stdout,
+        call.stderr
+    );
 }

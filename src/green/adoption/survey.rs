@@ -128,7 +128,7 @@ pub(super) fn unknown_names(connection: &Connection) -> Result<Vec<String>, Gree
     if !schema::table_exists(connection, table)? {
         return Ok(Vec::new());
     }
-    let sql = format!("SELECT DISTINCT coalesce(entityName, 'NULL') FROM {table} ORDER BY 1");
+    let sql = format!("SELECT DISTINCT coalesce(CAST(entityName AS TEXT), 'NULL') FROM {table} ORDER BY 1");
     let mut statement = connection.prepare(&sql).doing(doing)?;
     let names = statement.query_map([], |row| row.get(0)).doing(doing)?;
     let mut names: Vec<String> = names.collect::<rusqlite::Result<_>>().doing(doing)?;

@@ -85,7 +85,7 @@ fn indexes_of(connection: &Connection, survey: &Survey, version: Version, plan: 
             continue;
         }
         let mut name = schema::application_index_name(&table, index);
-        if schema::exists(connection, &name)? {
+        while schema::exists(connection, &name)? {
             name.push_str("_made");
         }
         let done = format!("it is built as {name}");
