@@ -604,7 +604,7 @@ fn an_adoption_that_fails_puts_the_journal_mode_back() {
     let prisma = Prisma::synced();
     let mut command = Command::new(env!("CARGO_BIN_EXE_greenroom"));
     command.arg("adopt").env_clear().env("DATABASE_URL", &prisma.path);
-    command.env(failpoint::VARIABLE, format!("{}=full", Failpoint::AdoptLogged));
+    command.env(failpoint::VARIABLE, format!("{}=readonly", Failpoint::AdoptLogged));
     let ended = command.output().unwrap();
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
     assert_eq!(prisma.journal_mode(), "delete");
