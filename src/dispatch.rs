@@ -26,6 +26,18 @@ use crate::{
     text,
 };
 
+/// How long a trigger waits for those before it to be written down.
+const QUEUE_WAIT: Duration = Duration::from_secs(5);
+
+/// Shortest and longest pause before a run that could not begin is tried again.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
+
+/// For how long a run that cannot begin for something that passes, such as a lock, is tried again.
+const LONGEST_TRYING: Duration = Duration::from_mins(10);
+
+/// When promises of earlier processes are looked for again after they could not be read.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
 /// How triggers become runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DispatchOptions {
@@ -43,8 +55,11 @@ pub struct DispatchOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum DispatchError {
     /// The process is about to end.
-    #[error("greenroom is shutting down; ask again shortly")]
+    #[error("greenroom is shutting down")]
     Closing,
+    /// Others that came before it are still being written down.
+    #[error("the database is slow, other triggers are still being written down")]
+    Busy,
     /// It could not be written down, so nothing was promised.
     #[error(transparent)]
     Operation(#[from] OperationError),
@@ -70,6 +85,8 @@ struct Inner {
 struct Queue {
     /// The run that has yet to begin.
     promise: Option<Promise>,
+    /// The task whose run is about to begin.
+    beginning: Option<TaskId>,
     /// Our run that goes on.
     going: Option<RunId>,
 }
@@ -83,6 +100,28 @@ struct Promise {
     due: Instant,
     /// When it begins although triggers still come.
     latest: Instant,
+    /// Since when it was tried and could not begin, and the pause before the next time.
+    failing: Option<(Instant, Duration)>,
+}
+
+impl Promise {
+    fn new(task: TaskId, trigger: Trigger, requested_by: String, options: &DispatchOptions) -> Self {
+        let now = Instant::now();
+        let (due, latest) = (now + options.debounce, now + options.longest_debounce);
+        Self { task, trigger, requested_by, due, latest, failing: None }
+    }
+
+    /// The same for the next try, after a pause that grows.
+    fn later(self) -> Self {
+        let now = Instant::now();
+        let (since, pause) = self.failing.unwrap_or((now, PAUSES.0));
+        let failing = Some((since, (pause * 2).min(PAUSES.1)));
+        Self { due: now + pause, latest: now + pause, failing, ..self }
+    }
+
+    fn is_tried_long(&self) -> bool {
+        self.failing.is_some_and(|(since, _)| since.elapsed() >= LONGEST_TRYING)
+    }
 }
 
 impl Dispatcher {
@@ -130,7 +169,7 @@ impl Inner {
     /// Whether a run of ours goes on or is about to begin.
     async fn is_busy(&self) -> bool {
         let queue = self.queue.lock().await;
-        queue.promise.is_some() || queue.going.is_some()
+        queue.promise.is_some() || queue.beginning.is_some() || queue.going.is_some()
     }
 
     async fn answer(
@@ -140,7 +179,9 @@ impl Inner {
         requested_by: String,
         idempotency_key: Option<String>,
     ) -> Result<TriggerReport, DispatchError> {
-        let mut queue = self.queue.lock().await;
+        // Who gives up while waiting was promised nothing, so the wait has an end of its own.
+        let waited = tokio::time::timeout(QUEUE_WAIT, self.queue.lock()).await;
+        let mut queue = waited.map_err(|_| DispatchError::Busy)?;
         if self.closing.load(Ordering::SeqCst) {
             return Err(DispatchError::Closing);
         }
@@ -149,24 +190,18 @@ impl Inner {
         if self.options.read_only {
             return Ok(refused(new));
         }
-        let verdict = match &queue.promise {
-            Some(promise) => Verdict::Join { task: promise.task, behind: self.goes_on(queue.going).0 },
+        let verdict = match queue.promise.as_ref().map(|promise| promise.task).or(queue.beginning) {
+            Some(task) => Verdict::Join { task, behind: self.goes_on(queue.going).0 },
             None => self.promise(queue.going),
         };
         let report = self.operations.record_trigger(new, verdict).await?;
-        let now = Instant::now();
         match (&mut queue.promise, report.task) {
             (Some(promise), Some(task)) if promise.task == task => {
-                promise.due = promise.due.max((now + self.options.debounce).min(promise.latest));
+                let quiet = Instant::now() + self.options.debounce;
+                promise.due = promise.due.max(quiet.min(promise.latest));
             }
             (promise @ None, Some(task)) if report.answer != TriggerAnswer::Joined => {
-                *promise = Some(Promise {
-                    task,
-                    trigger,
-                    requested_by: report.requested_by.clone(),
-                    due: now + self.options.debounce,
-                    latest: now + self.options.longest_debounce,
-                });
+                *promise = Some(Promise::new(task, trigger, report.requested_by.clone(), &self.options));
             }
             _ => {}
         }
@@ -197,7 +232,7 @@ impl Inner {
     }
 
     async fn run_promises(&self, stop: &CancellationToken, cancel: &CancellationToken) {
-        self.take_up().await;
+        let mut has_looked = self.take_up().await;
         while !stop.is_cancelled() {
             let due = self.queue.lock().await.promise.as_ref().map(|promise| promise.due);
             let turn = async {
@@ -210,48 +245,61 @@ impl Inner {
                 }
             };
             tokio::select! {
-                () = stop.cancelled() => {}
-                // It may be due later now.
+                biased;
+                () = stop.cancelled() => return,
+                // It may be due later now, or there is one of an earlier process that was not seen.
                 () = self.promised.notified() => {}
-                _ = turn => {
-                    self.run_promise(cancel).await;
-                    self.take_up().await;
-                }
+                () = tokio::time::sleep(LOOK_AGAIN), if !has_looked => {}
+                _ = turn => self.run_promise(stop, cancel).await,
             }
+            has_looked = self.take_up().await;
         }
     }
 
-    /// Takes up what an earlier process promised and did not begin.
-    async fn take_up(&self) {
+    /// Takes up what an earlier process promised and did not begin; whether it could be looked for.
+    async fn take_up(&self) -> bool {
         let mut queue = self.queue.lock().await;
         if queue.promise.is_some() || self.options.read_only {
-            return;
+            return true;
         }
         match self.operations.waiting_task().await {
-            Ok(Some(TaskReport { id: task, trigger, requested_by, .. })) => {
-                let now = Instant::now();
-                queue.promise = Some(Promise { task, trigger, requested_by, due: now, latest: now });
+            Ok(Some(TaskReport { id, trigger, requested_by, .. })) => {
+                queue.promise = Some(Promise::new(id, trigger, requested_by, &DispatchOptions::default()));
+                true
             }
-            Ok(None) => {}
-            Err(error) => tracing::warn!("looking for promised runs: {error}"),
+            Ok(None) => true,
+            Err(error) => {
+                tracing::warn!("looking for promised runs: {error}");
+                false
+            }
         }
     }
 
     /// Begins the promised run, if it is still due, and waits for its end.
-    async fn run_promise(&self, cancel: &CancellationToken) {
-        // Until the run has begun, triggers wait: they are then told of it and not of a promise that is being kept.
-        let mut queue = self.queue.lock().await;
-        let Some(promise) = queue.promise.clone().filter(|promise| promise.due <= Instant::now()) else { return };
-        let requested = Some(Requested { by: promise.requested_by, task: promise.task });
+    async fn run_promise(&self, stop: &CancellationToken, cancel: &CancellationToken) {
+        let promise = {
+            let mut queue = self.queue.lock().await;
+            let Some(promise) = queue.promise.take_if(|promise| promise.due <= Instant::now()) else { return };
+            queue.beginning = Some(promise.task);
+            promise
+        };
+        let requested = Some(Requested { by: promise.requested_by.clone(), task: promise.task });
         let options = SyncOptions { requested, ..SyncOptions::full(promise.trigger) };
         let (sender, mut events) = mpsc::unbounded_channel();
         // Of its own: a run that somebody else cancels cancels what it was given, which must not reach the runs after it.
-        let (operations, cancel) = (self.operations.clone(), cancel.child_token());
-        let run = tokio::spawn(async move { operations.sync(options, sender, cancel).await });
-        if let Some(first) = events.recv().await {
-            queue.promise = None;
-            queue.going = Some(first.run);
-            drop(queue);
+        let (operations, token) = (self.operations.clone(), cancel.child_token());
+        let run = tokio::spawn(async move { operations.sync(options, sender, token).await });
+        let first = tokio::select! {
+            biased;
+            first = events.recv() => first,
+            // It is promised still, and begun by the next start.
+            () = cancel.cancelled() => return,
+        };
+        if let Some(first) = first {
+            {
+                let mut queue = self.queue.lock().await;
+                (queue.beginning, queue.going) = (None, Some(first.run));
+            }
             // The run tells the journal and the log of itself.
             drop(events);
             let _ = run.await;
@@ -259,16 +307,39 @@ impl Inner {
             return;
         }
         let error = match run.await {
-            // Somebody was faster; it is still promised.
-            Ok(Err(OperationError::Green(GreenError::Locked { .. }))) => return,
             Ok(Err(error)) => error,
             Ok(Ok(_)) | Err(_) => OperationError::Panicked,
         };
-        queue.promise = None;
-        tracing::warn!("a promised run could not begin: {error}");
-        if let Err(unwritten) = self.operations.give_up_task(promise.task, error.to_string()).await {
-            tracing::warn!("that it could not begin is not written down: {unwritten}");
+        let promised = self.after_refusal(promise, &error, stop).await;
+        let mut queue = self.queue.lock().await;
+        queue.beginning = None;
+        // One that came after the task was given up stays.
+        queue.promise = queue.promise.take().or(promised);
+    }
+
+    /// What is promised still after a run could not begin.
+    async fn after_refusal(
+        &self,
+        promise: Promise,
+        error: &OperationError,
+        stop: &CancellationToken,
+    ) -> Option<Promise> {
+        match error {
+            // Somebody was faster.
+            OperationError::Green(GreenError::Locked { .. }) => return Some(promise),
+            OperationError::Green(green) if green.may_pass() && !promise.is_tried_long() => {
+                tracing::warn!("a promised run cannot begin yet, it is tried again: {error}");
+                return Some(promise.later());
+            }
+            _ => tracing::warn!("a promised run could not begin: {error}"),
         }
+        // The next start has more luck, or says so.
+        if stop.is_cancelled() {
+            return None;
+        }
+        let unwritten = self.operations.give_up_task(promise.task, error.to_string()).await.err()?;
+        tracing::warn!("that it could not begin is not written down: {unwritten}");
+        Some(promise.later())
     }
 }
 

@@ -98,7 +98,11 @@ fn gather(
 /// The secrets in a file, one a line.
 fn lines(path: &Path) -> Result<Vec<SecretString>, NoSecret> {
     let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(LARGEST_FILE).read_to_string(&mut text));
+    let read = File::open(path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_string(&mut text));
+    let read = read.and_then(|size| {
+        let fits = size as u64 <= LARGEST_FILE;
+        fits.then_some(()).ok_or_else(|| io::Error::other(format!("it has more than {LARGEST_FILE} bytes")))
+    });
     read.map_err(|source| match source.kind() {
         io::ErrorKind::InvalidData => NoSecret::NotText { place: path.display().to_string() },
         _ => NoSecret::Unreadable { path: path.to_owned(), source },

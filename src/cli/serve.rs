@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     dispatch::{DispatchOptions, Dispatcher},
-    green::{Database, Presence},
+    green::{self, Database, GreenError, Presence},
     ops::{OperationError, Operations},
     report::ServerReport,
     server::{Server, ServerLimits, ServerOptions, secret::ADVISABLE},
@@ -92,7 +92,7 @@ pub struct ServeArguments {
     /// too, so name one only when all requests come through that proxy
     #[arg(long, env = "GREENROOM_CLIENT_ADDRESS_HEADER", value_name = "NAME")]
     pub client_address_header: Option<String>,
-    /// Refuse all triggers and write nothing; status, health and figures are still told
+    /// Refuse all triggers and write nothing but who serves here; status, health and figures are still told
     #[arg(long, env = "GREENROOM_READ_ONLY", value_parser = clap::builder::FalseyValueParser::new())]
     pub read_only: bool,
 }
@@ -155,7 +155,11 @@ pub(super) async fn run(context: &Context, arguments: &ServeArguments) -> Result
     let (operations, database) = context.settings.serve(dispatch.read_only)?;
     let mut signals = Signals::listen()?;
     let listen = arguments.listen;
-    let listener = TcpListener::bind(listen).await.map_err(|source| CliError::Listen { address: listen, source })?;
+    let listener = TcpListener::bind(listen).await.map_err(|source| match green::server(&database) {
+        // Most likely it is that one which listens there.
+        Some(server) => GreenError::Served { server: Some(Box::new(server)) }.into(),
+        None => CliError::Listen { address: listen, source },
+    })?;
     let options = ServerOptions {
         secrets,
         client_address_header,

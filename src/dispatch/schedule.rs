@@ -16,11 +16,15 @@ const LOOKED_AT: u64 = 20;
 
 /// How long to wait when the last run was at `last`, with a random number in 0..1.
 fn wait(every: Duration, last: Option<Timestamp>, now: Timestamp, random: f64) -> Duration {
-    let jitter = every.mul_f64(JITTER * random.clamp(0.0, 1.0));
     let passed = last.map_or(SignedDuration::MAX, |last| now.duration_since(last));
     // A run in the future is one that another clock wrote down.
     let passed = Duration::try_from(passed).unwrap_or_default();
-    every.saturating_sub(passed) + jitter
+    (every + jitter(every, random)).saturating_sub(passed)
+}
+
+/// By how much a run comes later.
+fn jitter(every: Duration, random: f64) -> Duration {
+    every.mul_f64(JITTER * random.clamp(0.0, 1.0))
 }
 
 impl Inner {
@@ -29,19 +33,24 @@ impl Inner {
     pub(super) async fn keep_schedule(&self, stop: &CancellationToken) {
         let Some(every) = self.options.every.filter(|_| !self.options.read_only) else { return };
         let mut last = self.last_full_run().await;
+        let mut random = self.operations.random();
+        let mut is_first = true;
         let mut told_of_hold = false;
         loop {
-            let wait = wait(every, last, self.operations.clock().now(), self.operations.random());
+            let due = wait(every, last, self.operations.clock().now(), random);
+            // Servers that start together do not ask together.
+            let due = if std::mem::take(&mut is_first) { due.max(jitter(every, random)) } else { due };
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(wait) => {}
+                () = tokio::time::sleep(due) => {}
             }
             let newest = self.last_full_run().await;
             if newest > last {
-                // Somebody else has started one meanwhile.
+                // Somebody has started one meanwhile, or ours began a moment after it was asked for.
                 last = newest;
                 continue;
             }
+            random = self.operations.random();
             last = Some(self.operations.clock().now());
             match self.operations.hold_in_force().await {
                 Ok(None) => told_of_hold = false,
@@ -87,7 +96,7 @@ mod tests {
             (ago(4), 0.5, 6 * 60 + 30),
             (ago(0), 1.0, 11 * 60),
             (ago(10), 0.0, 0),
-            (ago(500), 1.0, 60),
+            (ago(500), 1.0, 0),
             (None, 0.0, 0),
             (ago(-300), 0.0, 10 * 60),
         ] {

@@ -395,6 +395,12 @@ impl GreenError {
         matches!(self, Self::Full { .. } | Self::Disk { .. })
     }
 
+    /// Whether it may pass by itself, so that another try is worth it.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.is_lack_of_space() || matches!(self, Self::Busy { .. } | Self::BusyOwner { .. })
+    }
+
     /// Whether the caller's settings are at fault rather than the work.
     #[must_use]
     pub fn is_configuration(&self) -> bool {

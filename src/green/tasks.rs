@@ -19,6 +19,9 @@ pub const KEY_LIFETIME: Duration = Duration::from_hours(24);
 /// Newest triggers that are kept, beside those whose name still counts.
 const KEPT: u64 = 1_000;
 
+/// Triggers after which old ones are removed.
+const REMOVED_EVERY: i64 = 100;
+
 /// A trigger that came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTrigger {
@@ -243,6 +246,10 @@ impl Database {
                     ],
                 )
                 .doing(doing)?;
+            // Where no run ends, as under the hold, nothing else does it.
+            if transaction.last_insert_rowid() % REMOVED_EVERY == 0 {
+                remove_old(&transaction)?;
+            }
             transaction.commit().doing(doing)?;
             Ok(report)
         };
@@ -278,10 +285,16 @@ impl Database {
     /// When the database cannot be read.
     pub fn tasks(&self, query: &TaskQuery) -> Result<Vec<TaskReport>, GreenError> {
         let doing = "reading the triggers";
+        // A run may be dead without a word of it: such a task reads as going on.
+        let interrupted = TaskState::Ended(RunOutcome::Interrupted);
+        let needs_a_look = |states: &&[TaskState]| states.contains(&interrupted) || states.contains(&TaskState::Going);
+        let looked_for = query.states.as_deref().filter(needs_a_look);
+        let more: &[TaskState] = if looked_for.is_some() { &[TaskState::Going, interrupted] } else { &[] };
+        let limit = if looked_for.is_some() { i64::MAX.unsigned_abs() } else { query.limit };
         let states = query.states.as_deref().map_or_else(
             || "true".to_owned(),
             |states| {
-                let conditions: Vec<_> = states.iter().map(|state| state.condition()).collect();
+                let conditions: Vec<_> = states.iter().chain(more).map(|state| state.condition()).collect();
                 let conditions = conditions.join(" OR ");
                 if conditions.is_empty() { "false".to_owned() } else { conditions }
             },
@@ -291,9 +304,14 @@ impl Database {
         );
         let connection = self.reader()?;
         let mut statement = connection.prepare(&sql).doing(doing)?;
-        let rows = statement.query_map(params![query.kind, query.limit], task_report).doing(doing)?;
+        let rows = statement.query_map(params![query.kind, limit], task_report).doing(doing)?;
         let tasks: Vec<_> = rows.collect::<rusqlite::Result<_>>().doing(doing)?;
-        Ok(tasks.into_iter().map(|task| self.with_dead_run(task)).collect())
+        let mut tasks: Vec<_> = tasks.into_iter().map(|task| self.with_dead_run(task)).collect();
+        if let Some(states) = looked_for {
+            tasks.retain(|task| states.contains(&TaskState::of(task)));
+        }
+        tasks.truncate(usize::try_from(query.limit).unwrap_or(usize::MAX));
+        Ok(tasks)
     }
 
     /// The task whose run was promised and has yet to begin.
@@ -347,18 +365,34 @@ fn answer(
         return Ok(report(TriggerAnswer::Held, refused(&hold), None, None));
     }
     match verdict {
+        Verdict::Join { task: joined, .. } if has_begun(connection, *joined)? => {
+            let behind = task(connection, *joined)?.and_then(|task| task.run);
+            let after = behind.map_or_else(|| "the run before it".to_owned(), |run| format!("run {run}"));
+            let promised = promise(connection, new)?;
+            Ok(report(TriggerAnswer::Waiting, format!("a sync waits behind {after}"), Some(promised), behind))
+        }
         Verdict::Join { task, behind } => {
             let waits = behind.map_or_else(|| "is about to begin".to_owned(), |run| format!("waits behind run {run}"));
             Ok(report(TriggerAnswer::Joined, format!("joined the sync that {waits}"), Some(*task), *behind))
         }
         Verdict::Promise { answer, behind, message } => {
-            connection
-                .execute(
-                    "INSERT INTO sync_tasks (kind, trigger_kind, requested_by, created_at) VALUES (?1, ?2, ?3, ?4)",
-                    params![new.kind, new.trigger.word(), new.requested_by, Millis(new.at)],
-                )
-                .doing("recording a trigger")?;
-            Ok(report(*answer, message.clone(), Some(connection.last_insert_rowid()), *behind))
+            let promised = promise(connection, new)?;
+            Ok(report(*answer, message.clone(), Some(promised), *behind))
         }
     }
+}
+
+/// Whether the run of a task has begun, or never will: it may have asked the source too early to be joined.
+fn has_begun(connection: &Connection, id: TaskId) -> Result<bool, GreenError> {
+    Ok(!task(connection, id)?.is_some_and(|task| task.is_waiting()))
+}
+
+fn promise(connection: &Connection, new: &NewTrigger) -> Result<TaskId, GreenError> {
+    connection
+        .execute(
+            "INSERT INTO sync_tasks (kind, trigger_kind, requested_by, created_at) VALUES (?1, ?2, ?3, ?4)",
+            params![new.kind, new.trigger.word(), new.requested_by, Millis(new.at)],
+        )
+        .doing("recording a trigger")?;
+    Ok(connection.last_insert_rowid())
 }

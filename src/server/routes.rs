@@ -30,19 +30,20 @@ pub(super) fn all(shared: &Arc<Shared>) -> Router {
         // Not around the answer to a method that is none of the route's: that comes first.
         route.route_layer(middleware::from_fn_with_state(shared.clone(), access::check))
     };
+    let time = shared.options.limits.request;
+    let secrets = [header::AUTHORIZATION, HeaderName::from_static(access::SECRET_HEADER)];
     let mut router = Router::new()
         .route("/healthz", get(health::answer))
         .route("/metrics", get(metrics::answer))
         .route("/api/internal/task-status/all", for_those_who_know(get(task::list)))
-        .route("/api/internal/task-status/{id}", for_those_who_know(get(task::one)));
+        .route("/api/internal/task-status/{id}", for_those_who_know(get(task::one)))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, time));
+    // What follows minds its time by itself.
     for kind in KINDS {
         let answer = async move |state, client, request| trigger::answer(kind, state, client, request).await;
         router = router.route(&format!("/api/internal/{kind}"), for_those_who_know(post(answer)));
     }
-    let time = shared.options.limits.request;
-    let secrets = [header::AUTHORIZATION, HeaderName::from_static(access::SECRET_HEADER)];
     router
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, time))
         .route("/api/internal/runs/{id}/events", for_those_who_know(get(events::answer)))
         .fallback(async || answer::error(StatusCode::NOT_FOUND, "Not found"))
         .method_not_allowed_fallback(async || answer::error(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"))

@@ -142,10 +142,10 @@ impl Filters {
         let given = |name| query.iter().find(|(one, value)| one == name && !value.is_empty()).map(|(_, value)| value);
         let (default, most) = LIMITS;
         let limit = match given("limit") {
-            Some(limit) => limit.parse().ok().filter(|limit| (1..=most).contains(limit)),
+            Some(limit) => limit.parse().ok().filter(|limit| *limit > 0).map(|limit: u64| limit.min(most)),
             None => Some(default),
         };
-        let limit = limit.ok_or_else(|| format!("limit must be a number from 1 to {most}"))?;
+        let limit = limit.ok_or_else(|| "limit must be a number from 1 on".to_owned())?;
         let status = match given("status") {
             Some(status) => {
                 let words = STATES.map(|(word, _)| word);
@@ -178,7 +178,9 @@ impl EntityOutcome {
 }
 
 fn describe(task: &TaskReport, output: Option<Output>, now: Timestamp) -> Answer<'_> {
-    let ended_at = task.finished_at.unwrap_or(now);
+    // A run that died may have an end only once somebody writes it down.
+    let last_known = if task.outcome.is_some() { task.started_at.unwrap_or(now) } else { now };
+    let ended_at = task.finished_at.unwrap_or(last_known);
     let took = |started: Timestamp| (ended_at.as_millisecond() - started.as_millisecond()).max(0);
     Answer {
         id: name(task.id),

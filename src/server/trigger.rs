@@ -55,15 +55,21 @@ pub(super) async fn answer(
         Ok(key) => key,
         Err(problem) => return answer::error(StatusCode::BAD_REQUEST, problem),
     };
-    if let Err(refused) = read_body(request, shared.options.limits.body).await {
-        return refused;
+    // From here on the dispatcher bounds the time by itself: an answer that comes late is true, one in its place would not be.
+    let limits = &shared.options.limits;
+    match tokio::time::timeout(limits.request, read_body(request, limits.body)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(refused)) => return refused,
+        Err(_) => return refusal("the request took too long; nothing was started"),
     }
     match shared.dispatcher.trigger(kind, address.to_string(), key).await {
         Ok(report) => {
             shared.triggers.count(report.answer);
             told(&report)
         }
-        Err(error @ DispatchError::Closing) => refusal(&error.to_string()),
+        Err(error @ (DispatchError::Closing | DispatchError::Busy)) => {
+            refusal(&format!("{error}; nothing was started, ask again shortly"))
+        }
         Err(DispatchError::Operation(problem)) => {
             tracing::warn!("a trigger of {address} could not be written down: {problem}");
             refusal(&format!("{}; nothing was started, ask again later", answer::public(&problem)))

@@ -13,7 +13,7 @@ use greenroom::{
     clock::Clock,
     dispatch::{DispatchError, DispatchOptions, Dispatcher},
     entity::Endpoint,
-    green::{Database, TaskQuery, TaskState},
+    green::{Database, Patience, TaskQuery, TaskState},
     ops::Operations,
     report::{RunOutcome, TaskId, TaskReport, Trigger, TriggerAnswer, TriggerReport},
 };
@@ -392,4 +392,79 @@ async fn a_run_that_is_cancelled_by_another_takes_no_later_one_with_it() {
     let next = desk.trigger().await.task.unwrap();
     assert_eq!(desk.ended(next).await.outcome, Some(RunOutcome::Published));
     desk.closed().await.check();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_a_lock_keeps_from_beginning_is_tried_again() {
+    let rig = Rig::new(&Data::small(1)).await;
+    rig.publish().await;
+    let impatience = Duration::from_millis(20);
+    let database = Database::open(&rig.path).unwrap().with_patience(Patience { operator: impatience, run: impatience });
+    let operations = Operations::new(database, Some(impatient(&rig.blue)), ben());
+    let quiet = Duration::from_millis(300);
+    let options = DispatchOptions { debounce: quiet, longest_debounce: quiet, ..DispatchOptions::default() };
+    let desk = Desk::on(rig.operated_by(operations), options);
+    let report = desk.trigger().await;
+    let writer = desk.rig.writer();
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    in_time("a run that tries to begin", async {
+        while desk.rig.operations.lock_owner().is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    assert!(desk.rig.operations.wait_for_turn(None).await, "it gave up for now");
+    let refused = desk.dispatcher.trigger("orchestrate-sync", "10.0.0.8".to_owned(), None).await;
+    assert!(refused.is_err(), "nothing can be promised meanwhile");
+    writer.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(desk.ended(report.task.unwrap()).await.run, Some(2));
+    assert_eq!(desk.closed().await.number("SELECT count(*) FROM sync_tasks"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_does_not_wait_for_a_run_that_cannot_begin() {
+    let rig = Rig::new(&Data::small(1)).await;
+    rig.publish().await;
+    let day = Duration::from_hours(24);
+    let database = Database::open(&rig.path).unwrap();
+    let patient = database.with_patience(Patience { operator: Duration::from_secs(10), run: day });
+    let quiet = Duration::from_millis(300);
+    let options = DispatchOptions { debounce: quiet, longest_debounce: quiet, ..DispatchOptions::default() };
+    let operations = Operations::new(patient, Some(impatient(&rig.blue)), ben());
+    let desk = Desk::on(rig.operated_by(operations), options);
+    let report = desk.trigger().await;
+    let writer = desk.rig.writer();
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    in_time("a run that tries to begin", async {
+        while desk.rig.operations.lock_owner().is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    desk.cancel.cancel();
+    let (operations, rig) = (desk.rig.operations.clone(), desk.closed().await);
+    assert!(operations.task(report.task.unwrap()).await.unwrap().unwrap().is_waiting(), "the next start begins it");
+    writer.execute_batch("ROLLBACK").unwrap();
+    drop(rig);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_is_found_by_the_state_that_is_shown_also_when_its_run_is_dead() {
+    let rig = Rig::new(&Data::small(1)).await;
+    rig.publish().await;
+    rig.writer()
+        .execute_batch(
+            "INSERT INTO sync_runs (id, trigger_kind, source, operator_user, operator_host, operator_pid, started_at)
+                 VALUES (9, 'http', 'x', 'ben', 'box', 1, 1);
+             INSERT INTO sync_tasks (kind, trigger_kind, requested_by, created_at, run_id, started_at)
+                 VALUES ('orchestrate-sync', 'http', '10.0.0.7', 1, 9, 1);",
+        )
+        .unwrap();
+    let count = async |state| {
+        let query = TaskQuery { kind: None, states: Some(vec![state]), limit: 5 };
+        rig.operations.tasks(query).await.unwrap().len()
+    };
+    assert_eq!(count(TaskState::Going).await, 0);
+    assert_eq!(count(TaskState::Ended(RunOutcome::Interrupted)).await, 1);
+    assert_eq!(count(TaskState::Ended(RunOutcome::Failed)).await, 0);
 }

@@ -219,6 +219,8 @@ async fn one_server_a_database_and_one_a_port() {
     assert_eq!((second.status, &second.json()["error"]["exitStatus"]), (4, &4.into()));
     let error = second.json()["error"]["message"].as_str().unwrap().to_owned();
     assert!(error.contains("takes triggers for this database already") && error.contains(&served.address.to_string()));
+    let same_address = start(&shell.rig.path, &served.address.to_string()).await;
+    assert_eq!(same_address.status, 4, "{}", same_address.stderr);
     let other = start(&shell.rig.path.with_extension("other"), &served.address.to_string()).await;
     assert_eq!(other.status, 1);
     let error = other.json()["error"]["message"].as_str().unwrap().to_owned();
