@@ -178,15 +178,7 @@ pub(super) fn point_view(connection: &Connection, entity: Entity, version: Versi
 
 /// The version that the view of `entity` reads, `None` when it reads something else.
 pub(super) fn viewed_version(connection: &Connection, entity: Entity) -> Result<Option<Version>, GreenError> {
-    let sql: Option<String> = connection
-        .query_row(
-            "SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = ?1 COLLATE NOCASE",
-            [view(entity)],
-            |row| row.get(0),
-        )
-        .optional()
-        .doing("reading a view")?;
-    let sql = sql.unwrap_or_default().to_ascii_lowercase();
+    let sql = view_definition(connection, entity)?.unwrap_or_default();
     // Names may stand in any kind of quotes, or in none.
     let words: Vec<_> = sql.split(|one: char| !one.is_ascii_alphanumeric() && one != '_').collect();
     let reads = |version| words.contains(&version_table(entity, version).as_str());
@@ -195,6 +187,27 @@ pub(super) fn viewed_version(connection: &Connection, entity: Entity) -> Result<
         (false, true) => Some(2),
         _ => None,
     })
+}
+
+/// Whether the view of `entity` shows all rows and columns of one table, as ours do; also when there is none.
+pub(super) fn is_plain_view(connection: &Connection, entity: Entity) -> Result<bool, GreenError> {
+    let Some(sql) = view_definition(connection, entity)? else { return Ok(true) };
+    let is_part = |one: char| one.is_ascii_alphanumeric() || one == '_' || one == '*';
+    let words: Vec<_> = sql.split(|one: char| !is_part(one)).filter(|word| !word.is_empty()).collect();
+    Ok(matches!(words.as_slice(), ["create", "view", _, "as", "select", "*", "from", _]))
+}
+
+/// What the view of `entity` is made of, in lower case; `None` when there is none.
+fn view_definition(connection: &Connection, entity: Entity) -> Result<Option<String>, GreenError> {
+    let sql: Option<String> = connection
+        .query_row(
+            "SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = ?1 COLLATE NOCASE",
+            [view(entity)],
+            |row| row.get(0),
+        )
+        .optional()
+        .doing("reading a view")?;
+    Ok(sql.map(|sql| sql.to_ascii_lowercase()))
 }
 
 /// Whether a table of this name exists.

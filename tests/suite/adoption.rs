@@ -368,6 +368,27 @@ async fn what_the_migrations_leave_becomes_views_with_the_first_publish() {
     assert_eq!(rig.number(kinds), 0);
 }
 
+#[test]
+fn what_the_first_publish_takes_away_is_said_before() {
+    let prisma = Prisma::synced();
+    prisma.execute(
+        "DROP VIEW Boards_current; CREATE VIEW Boards_current AS SELECT * FROM Boards_v2 WHERE coverImage IS NOT NULL; \
+         CREATE TRIGGER counted AFTER INSERT ON boards_v1 BEGIN SELECT 1; END; \
+         CREATE TRIGGER kept INSTEAD OF DELETE ON Talents_current BEGIN SELECT 1; END",
+    );
+    let report = prisma.plan();
+    let notes = told(&report, FindingKind::Note);
+    let goes = "it goes with the publish that replaces what it is on";
+    for said in [
+        "Boards_current shows something else than all of Boards_v2; it stays until the first publish puts a view in its place \
+         that shows all rows and columns",
+        &format!("Boards_v1 has the trigger counted; {goes}"),
+        &format!("Talents_current has the trigger kept; {goes}"),
+    ] {
+        assert_eq!(notes.iter().filter(|note| note.eq_ignore_ascii_case(said)).count(), 1, "{said}: {notes:#?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_somebody_filled_in_the_place_of_a_view_is_not_lost() {
     let prisma = Prisma::fresh();

@@ -38,6 +38,8 @@ pub(super) struct Said {
 pub(super) struct Survey {
     pub(super) entity: Entity,
     pub(super) current: Current,
+    /// Whether a view there, if there is one, shows all rows and columns of one table.
+    pub(super) is_plain: bool,
     /// Rows of both versions; `None` for a table that is not there.
     pub(super) rows: [Option<u64>; 2],
     /// The row that counts.
@@ -69,7 +71,8 @@ impl Survey {
         let newest = said.pop();
         let superseded = said.into_iter().map(|(id, ..)| id).collect();
         let said_at = newest.and_then(|(_, _, at)| at);
-        Ok(Self { entity, current, rows, said: newest.map(|(_, said, _)| said), said_at, superseded })
+        let is_plain = schema::is_plain_view(connection, entity)?;
+        Ok(Self { entity, current, is_plain, rows, said: newest.map(|(_, said, _)| said), said_at, superseded })
     }
 
     /// Rows of a version; 0 when its table is missing or there is no such version.

@@ -3,7 +3,11 @@
 use rusqlite::Connection;
 
 use super::{
-    super::{columns, error::GreenError, index_names, schema},
+    super::{
+        columns,
+        error::{Doing, GreenError},
+        index_names, schema,
+    },
     plan::{Act, Plan},
     survey::{Current, Survey},
 };
@@ -36,6 +40,7 @@ pub(super) fn plan(connection: &Connection, surveys: &[Survey], plan: &mut Plan)
             }
         }
         current(survey, plan);
+        triggers(connection, survey, plan)?;
     }
     Ok(())
 }
@@ -111,6 +116,30 @@ fn current(survey: &Survey, plan: &mut Plan) {
             let found = format!("{view} is a view that reads neither version");
             plan.note(entity, &view, found, "it stays until the first publish puts another in its place");
         }
+        Current::View(Some(version)) if !survey.is_plain => {
+            let found = format!("{view} shows something else than all of {}", survey.table(version));
+            let done = "it stays until the first publish puts a view in its place that shows all rows and columns";
+            plan.note(entity, &view, found, done);
+        }
         Current::View(Some(_)) | Current::Missing => {}
     }
+}
+
+/// Triggers of the application, which go with what they are on.
+fn triggers(connection: &Connection, survey: &Survey, plan: &mut Plan) -> Result<(), GreenError> {
+    let doing = "reading the triggers of the application";
+    let view = survey.view();
+    let (first, second) = (survey.table(1), survey.table(2));
+    let sql = "SELECT name, tbl_name FROM sqlite_schema WHERE type = 'trigger' \
+               AND tbl_name COLLATE NOCASE IN (?1, ?2, ?3) ORDER BY rowid";
+    let mut statement = connection.prepare(sql).doing(doing)?;
+    let found = statement
+        .query_map([&first, &second, &view], |row| Ok((row.get(0)?, row.get(1)?)))
+        .and_then(Iterator::collect::<rusqlite::Result<Vec<(String, String)>>>)
+        .doing(doing)?;
+    for (name, on) in found {
+        let found = format!("{on} has the trigger {name}");
+        plan.note(Some(survey.entity), on, found, "it goes with the publish that replaces what it is on");
+    }
+    Ok(())
 }
