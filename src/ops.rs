@@ -17,15 +17,12 @@ use crate::{
     blue::{Client, SourceConfig},
     clock::Clock,
     entity::{Endpoint, Entity},
-    green::{
-        Database, DiffSubject, GreenError, HoldRule, Page, QuarantineQuery, Retention, RollbackOptions, RowsQuery,
-        SnapshotParts,
-    },
+    green::{Database, DiffSubject, GreenError, HoldRule, Page, Retention, RollbackOptions, RowsQuery, SnapshotParts},
     guard::{Acceptance, GuardLimits},
     report::{
         CleanupReport, DiffReport, EntityDetail, HoldChange, HoldEffect, HoldReport, Operator, PublicationId,
-        PublishPlan, QuarantineList, Replay, RollbackPlan, RollbackReport, RollbackTarget, RowsReport, RunId,
-        RunReport, RunSummary, SnapshotId, SnapshotReport, StatusReport, SyncReport, Trigger,
+        PublishPlan, Replay, RollbackPlan, RollbackReport, RollbackTarget, RowsReport, RunId, RunReport, RunSummary,
+        SnapshotId, SnapshotReport, StatusReport, SyncReport, Trigger,
     },
     sync::{self, Bodies, EventRecord, Line, Scope, StagedBodies, SyncContext},
 };
@@ -263,38 +260,6 @@ impl Operations {
             tracing::info!("the hold is released; it was {hold}");
         }
         Ok(change)
-    }
-
-    /// Quarantined records and notes with the runs that met them first and last.
-    ///
-    /// # Errors
-    /// When the database cannot be read or there is no such run.
-    pub async fn quarantine(&self, query: QuarantineQuery) -> Result<QuarantineList, OperationError> {
-        self.blocking(move |database| database.quarantine(&query)).await
-    }
-
-    /// Writes what [`Operations::quarantine`] lists to `output`, one JSON object a line, with the record as it came.
-    ///
-    /// # Returns
-    /// How many were written.
-    ///
-    /// # Errors
-    /// When the database cannot be read, there is no such run, or `output` fails.
-    pub fn export_quarantine(
-        &self,
-        query: &QuarantineQuery,
-        output: &mut impl io::Write,
-    ) -> Result<u64, OperationError> {
-        let (mut written, mut failure) = (0, None);
-        self.database.each_quarantined(query, |record| {
-            failure = export::write(&record, output).err();
-            written += u64::from(failure.is_none());
-            failure.is_none()
-        })?;
-        match failure.map_or_else(|| output.flush(), Err) {
-            Ok(()) => Ok(written),
-            Err(error) => Err(OperationError::Output(error)),
-        }
     }
 
     /// What is live, what runs and what ran last.

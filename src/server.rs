@@ -43,7 +43,7 @@ use crate::{
 pub struct ServerLimits {
     /// Longest time until the head of a request is there, also that of the next one on a connection.
     pub head: Duration,
-    /// Longest time of a request, its body included.
+    /// Longest time of a request, its body included; of a trigger only the body's, as its answer is bounded by itself.
     pub request: Duration,
     /// Largest body of a request, in bytes.
     pub body: usize,

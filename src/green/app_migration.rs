@@ -134,6 +134,20 @@ pub(super) fn close(connection: &mut Connection) -> Result<Vec<String>, GreenErr
     })
 }
 
+/// Adds a column to a table, without its default where it need not have that and `SQLite` takes no such default.
+///
+/// # Returns
+/// What is to be told of it.
+fn give_column(connection: &Connection, table: &str, column: &ExtraColumn) -> rusqlite::Result<&'static str> {
+    let add = |column: &ExtraColumn| {
+        connection.execute_batch(&format!("ALTER TABLE {} ADD COLUMN {}", quoted(table), column.definition()))
+    };
+    match (add(column), column.without_default()) {
+        (Err(_), Some(bare)) => add(&bare).map(|()| ", without its default"),
+        (added, _) => added.map(|()| ""),
+    }
+}
+
 /// Makes the view of `entity` again where a table stands, which is put aside.
 pub(super) fn put_view_back(
     connection: &Connection,
@@ -158,28 +172,14 @@ pub(super) fn put_view_back(
             }
             let known = columns::of(connection, &table)?;
             for column in there.iter().filter(|column| !columns::has(&known, &column.name)) {
-                let add = |column: &ExtraColumn| {
-                    let sql = format!("ALTER TABLE {} ADD COLUMN {}", quoted(&table), column.definition());
-                    connection.execute_batch(&sql)
-                };
                 // The application asks for what its own migration has made.
                 let name = &column.name;
-                let added = match (add(column), column.without_default()) {
-                    (Err(_), Some(bare)) => add(&bare).map(|()| ", without its default"),
-                    (added, _) => added.map(|()| ""),
-                };
-                match added {
-                    Ok(how) => {
-                        notes.push(format!(
-                            "{table} got the column {name}{how}, which the migration gave to {view} only"
-                        ));
-                    }
-                    Err(error) => {
-                        let why =
-                            format!("{table} has no column {name} as the table has, and cannot be given one: {error}");
-                        return Err(refuse(why, format!("give {table} that column, with a constant default")));
-                    }
-                }
+                let how = give_column(connection, &table, column).map_err(|error| {
+                    let why =
+                        format!("{table} has no column {name} as the table has, and cannot be given one: {error}");
+                    refuse(why, format!("give {table} that column, with a constant default"))
+                })?;
+                notes.push(format!("{table} got the column {name}{how}, which the migration gave to {view} only"));
             }
         }
         schema::rename(connection, &view, &schema::put_aside_table(entity))?;

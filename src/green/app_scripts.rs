@@ -108,10 +108,12 @@ fn write_down(connection: &Connection, script: &AppScript, at: Timestamp) -> Res
     Ok(())
 }
 
-/// Whether one of `scripts` speaks of a table of `entity`.
-fn concerns(scripts: &[&AppScript], entity: Entity) -> bool {
-    let names = [schema::view(entity), version_table(entity, 1), version_table(entity, 2)];
-    scripts.iter().map(|script| script.sql.to_ascii_lowercase()).any(|sql| names.iter().any(|name| sql.contains(name)))
+/// The entities of whose tables `scripts` speak.
+fn concerned(scripts: &[&AppScript]) -> Vec<Entity> {
+    let scripts: Vec<_> = scripts.iter().map(|script| script.sql.to_ascii_lowercase()).collect();
+    let is_named = |name: &String| scripts.iter().any(|sql| sql.contains(name));
+    let names = |entity| [schema::view(entity), version_table(entity, 1), version_table(entity, 2)];
+    Entity::ALL.into_iter().filter(|entity| names(*entity).iter().any(is_named)).collect()
 }
 
 /// Puts a table with the live rows in the place of the view of `entity`: a script may read them. Nobody else sees it before
@@ -198,6 +200,25 @@ fn put_views_back(
     Ok(())
 }
 
+/// The scripts that are not applied yet, and what is to be told of the others.
+fn pending<'a>(
+    connection: &Connection,
+    scripts: &'a [AppScript],
+) -> Result<(Vec<&'a AppScript>, Vec<String>), GreenError> {
+    let (mut pending, mut notes) = (Vec::new(), Vec::new());
+    for script in scripts {
+        match account(connection, script)? {
+            Account::New => pending.push(script),
+            Account::Failed => return Err(GreenError::ScriptFailedBefore { name: script.name.clone() }),
+            Account::Applied { checksum } if checksum != script.checksum() => {
+                notes.push(format!("{} was changed after it had been applied; it is not applied again", script.name));
+            }
+            Account::Applied { .. } => {}
+        }
+    }
+    Ok((pending, notes))
+}
+
 /// Applies what is not applied yet, all of it or nothing.
 fn apply(
     connection: &mut Connection,
@@ -209,22 +230,9 @@ fn apply(
     let at_work = guard(connection)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
     check_none(&transaction)?;
-    let (mut pending, mut notes) = (Vec::new(), Vec::new());
-    for script in scripts {
-        match account(&transaction, script)? {
-            Account::New => pending.push(script),
-            Account::Failed => return Err(GreenError::ScriptFailedBefore { name: script.name.clone() }),
-            Account::Applied { checksum } if checksum != script.checksum() => {
-                notes.push(format!("{} was changed after it had been applied; it is not applied again", script.name));
-            }
-            Account::Applied { .. } => {}
-        }
-    }
+    let (pending, mut notes) = pending(&transaction, scripts)?;
     let applied: Vec<_> = pending.iter().map(|script| script.name.clone()).collect();
     let already = (scripts.len() - applied.len()) as u64;
-    if pending.is_empty() {
-        return Ok(AppScriptsReport { dry_run, applied, already, notes });
-    }
     status::mend(&transaction, at)?;
     let layout = Layout::of(&transaction)?;
     if layout == Layout::Prisma {
@@ -232,7 +240,7 @@ fn apply(
         index_names::restore_within(&transaction)?;
     }
     let mut switched = Vec::new();
-    for entity in Entity::ALL.into_iter().filter(|entity| concerns(&pending, *entity)) {
+    for entity in concerned(&pending) {
         if let Some(version) = schema::viewed_version(&transaction, entity)? {
             put_table(&transaction, entity, layout, version)?;
             switched.push(entity);
@@ -269,6 +277,12 @@ impl Database {
         let mut connection = self.run_writer()?;
         if !dry_run {
             recovery::recover(self, &mut connection, at)?;
+        }
+        check_none(&connection)?;
+        // Naming indexes builds them: not for nothing.
+        let (pending, notes) = pending(&connection, scripts)?;
+        if pending.is_empty() {
+            return Ok(AppScriptsReport { dry_run, applied: Vec::new(), already: scripts.len() as u64, notes });
         }
         let apply = |connection: &mut Connection| {
             if !dry_run && Layout::of(connection)? == Layout::Prisma {

@@ -111,11 +111,7 @@ impl Database {
     /// [`GreenError::NothingToRollBack`] when there is no backup to look at, when the database cannot be read, or
     /// [`GreenError::Stopped`].
     pub fn rows(&self, query: &RowsQuery, stop: &CancellationToken) -> Result<RowsReport, GreenError> {
-        let mut connection = self.reader()?;
-        let stopped = stop.clone();
-        connection
-            .progress_handler(diff::STEPS_BETWEEN_LOOKS, Some(move || stopped.is_cancelled()))
-            .doing("setting up the database connection")?;
+        let mut connection = self.stoppable_reader(stop)?;
         let transaction = connection.transaction().doing("reading rows")?;
         let entity = query.entity;
         let (active, backup) = status::metadata(&transaction, entity)?.unwrap_or_default();

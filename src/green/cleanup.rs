@@ -7,11 +7,9 @@ use rusqlite::{Connection, ErrorCode};
 use super::{
     database::Database,
     error::{Doing, GreenError},
-    fail, journal,
+    fail, journal, load,
     lock::RunLock,
-    reserve, schema,
-    session::clear_away,
-    snapshot, status,
+    reserve, schema, snapshot, status,
 };
 use crate::{
     entity::Endpoint,
@@ -133,6 +131,38 @@ pub(super) fn give_pages_back(connection: &Connection) -> Result<bool, GreenErro
         left = now;
     }
     Ok(true)
+}
+
+/// As [`clear_away`], and removes snapshots and runs beyond the kept ones, at the end of a run.
+pub(super) fn clear_away_and_prune(connection: &mut Connection, retention: Retention) -> Result<(), GreenError> {
+    clear_away(connection)?;
+    fail::reach(connection, Failpoint::EndCleared)?;
+    prune(connection, retention)?;
+    fail::reach(connection, Failpoint::EndPruned)?;
+    journal::remove_old(connection, retention.runs).map(drop)
+}
+
+/// As [`clear_away`], on a disk that is full because of what is to be cleared away, with the space set aside for that.
+pub(super) fn clear_away_when_full(database: &Database, connection: &mut Connection) -> Result<(), GreenError> {
+    reserve::release(database);
+    leave_log_alone(connection)?;
+    let cleared = clear_away(connection);
+    if cleared.is_ok() {
+        // A smaller file takes the log in; that again makes room for all the rest.
+        let _ = give_pages_back(connection).inspect_err(|error| tracing::warn!("{error}"));
+    }
+    let written = checkpoint(connection).map(drop);
+    mind_log_again(connection)?;
+    cleared.and(written)
+}
+
+/// Removes the tables and bodies that a run left; to be called by the owner of the run lock only.
+pub(super) fn clear_away(connection: &mut Connection) -> Result<(), GreenError> {
+    load::drop_leftovers(connection)?;
+    for (endpoint, unfinished) in snapshot::unfinished(connection)? {
+        snapshot::remove(connection, endpoint, unfinished)?;
+    }
+    Ok(())
 }
 
 impl Database {

@@ -9,6 +9,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::Access;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     error::{Doing, GreenError},
@@ -38,6 +39,9 @@ const WAL_TRIES: u32 = 100;
 
 /// Page cache of a writing connection, in KiB.
 const WRITER_CACHE: i64 = 32 * 1024;
+
+/// Virtual machine steps between two looks at whether to stop; some ten microseconds.
+const STEPS_BETWEEN_LOOKS: i32 = 2_000;
 
 /// A database file that was found usable. Connections are opened from it as they are needed.
 #[derive(Clone, Debug)]
@@ -142,6 +146,15 @@ impl Database {
     /// A connection that cannot write.
     pub(super) fn reader(&self) -> Result<Connection, GreenError> {
         self.connect(OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    /// A connection that cannot write and whose statements end early once `stop` is set.
+    pub(super) fn stoppable_reader(&self, stop: &CancellationToken) -> Result<Connection, GreenError> {
+        let (mut connection, stop) = (self.reader()?, stop.clone());
+        connection
+            .progress_handler(STEPS_BETWEEN_LOOKS, Some(move || stop.is_cancelled()))
+            .doing("setting up the database connection")?;
+        Ok(connection)
     }
 
     /// The same for a file that nobody may have open: what `SQLite` makes beside a file in WAL mode goes with the connection,

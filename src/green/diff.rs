@@ -155,9 +155,6 @@ pub struct Page {
     pub limit: u64,
 }
 
-/// Virtual machine steps between two looks at whether to stop; some ten microseconds.
-pub(super) const STEPS_BETWEEN_LOOKS: i32 = 2_000;
-
 /// Puts the rows that `snapshot` makes of `entity` into a temporary table.
 ///
 /// # Returns
@@ -263,11 +260,7 @@ impl Database {
         page: Option<Page>,
         stop: &CancellationToken,
     ) -> Result<DiffReport, GreenError> {
-        let mut connection = self.reader()?;
-        let stopped = stop.clone();
-        connection
-            .progress_handler(STEPS_BETWEEN_LOOKS, Some(move || stopped.is_cancelled()))
-            .doing("setting up the database connection")?;
+        let mut connection = self.stoppable_reader(stop)?;
         let subject = Resolved::of(&connection, subject)?;
         let mut compared = Vec::new();
         for entity in entities.iter().copied() {

@@ -4,13 +4,12 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::{
-    app_migration,
+    app_migration, cleanup,
     database::Database,
     error::{Doing, GreenError},
     fail, journal,
     lock::{self, Holder, Owner, RunLock},
     reserve, schema,
-    session::{clear_away, clear_away_when_full},
     sql::Millis,
 };
 use crate::{
@@ -34,12 +33,12 @@ pub(super) fn recover(
     }
     let dead = reserve::with_room(database, || journal::interrupt_dead(connection, at))?;
     fail::reach(connection, Failpoint::RecoverMarked)?;
-    if let Err(error) = clear_away(connection) {
+    if let Err(error) = cleanup::clear_away(connection) {
         if !error.is_lack_of_space() {
             return Err(error);
         }
         // What is to be cleared away takes the very space that this needs.
-        clear_away_when_full(database, connection)?;
+        cleanup::clear_away_when_full(database, connection)?;
     }
     Ok(dead)
 }

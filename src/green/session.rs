@@ -397,13 +397,13 @@ impl Session {
             .call(move |connection| {
                 // Who took the run over has cleared away what it left and may have tables of its own by now.
                 let is_ours = !journal::is_taken_over(connection, run)?;
-                let mut cleared = if is_ours { clear_away_and_prune(connection, retention) } else { Ok(()) };
+                let mut cleared = if is_ours { cleanup::clear_away_and_prune(connection, retention) } else { Ok(()) };
                 if cleared.as_ref().is_err_and(GreenError::is_lack_of_space) {
                     cleanup::leave_log_alone(connection)?;
                 }
                 reserve::with_room(&database, || journal::end(connection, run, &end))?;
                 if is_ours && cleared.as_ref().is_err_and(GreenError::is_lack_of_space) {
-                    cleared = clear_away_when_full(&database, connection);
+                    cleared = cleanup::clear_away_when_full(&database, connection);
                 }
                 if let Err(error) = cleared {
                     tracing::warn!("clearing away after run {run}: {error}");
@@ -420,35 +420,4 @@ impl Session {
             })
             .await
     }
-}
-
-fn clear_away_and_prune(connection: &mut Connection, retention: Retention) -> Result<(), GreenError> {
-    clear_away(connection)?;
-    fail::reach(connection, Failpoint::EndCleared)?;
-    cleanup::prune(connection, retention)?;
-    fail::reach(connection, Failpoint::EndPruned)?;
-    journal::remove_old(connection, retention.runs).map(drop)
-}
-
-/// As [`clear_away`], on a disk that is full because of what is to be cleared away, with the space set aside for that.
-pub(super) fn clear_away_when_full(database: &Database, connection: &mut Connection) -> Result<(), GreenError> {
-    reserve::release(database);
-    cleanup::leave_log_alone(connection)?;
-    let cleared = clear_away(connection);
-    if cleared.is_ok() {
-        // A smaller file takes the log in; that again makes room for all the rest.
-        let _ = cleanup::give_pages_back(connection).inspect_err(|error| tracing::warn!("{error}"));
-    }
-    let written = cleanup::checkpoint(connection).map(drop);
-    cleanup::mind_log_again(connection)?;
-    cleared.and(written)
-}
-
-/// Removes the tables and bodies that a run left; to be called by the owner of the run lock only.
-pub(super) fn clear_away(connection: &mut Connection) -> Result<(), GreenError> {
-    load::drop_leftovers(connection)?;
-    for (endpoint, unfinished) in snapshot::unfinished(connection)? {
-        snapshot::remove(connection, endpoint, unfinished)?;
-    }
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Quarantined records as JSON lines.
+//! Quarantined records, listed and as JSON lines.
 
 use std::io;
 
@@ -6,11 +6,47 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::{OperationError, Operations};
 use crate::{
     entity::{Endpoint, Entity, Position},
-    report::{QuarantineRecord, RunId},
+    green::QuarantineQuery,
+    report::{QuarantineList, QuarantineRecord, RunId},
     text,
 };
+
+impl Operations {
+    /// Quarantined records and notes with the runs that met them first and last.
+    ///
+    /// # Errors
+    /// When the database cannot be read or there is no such run.
+    pub async fn quarantine(&self, query: QuarantineQuery) -> Result<QuarantineList, OperationError> {
+        self.blocking(move |database| database.quarantine(&query)).await
+    }
+
+    /// Writes what [`Operations::quarantine`] lists to `output`, one JSON object a line, with the record as it came.
+    ///
+    /// # Returns
+    /// How many were written.
+    ///
+    /// # Errors
+    /// When the database cannot be read, there is no such run, or `output` fails.
+    pub fn export_quarantine(
+        &self,
+        query: &QuarantineQuery,
+        output: &mut impl io::Write,
+    ) -> Result<u64, OperationError> {
+        let (mut written, mut failure) = (0, None);
+        self.database.each_quarantined(query, |record| {
+            failure = write(&record, output).err();
+            written += u64::from(failure.is_none());
+            failure.is_none()
+        })?;
+        match failure.map_or_else(|| output.flush(), Err) {
+            Ok(()) => Ok(written),
+            Err(error) => Err(OperationError::Output(error)),
+        }
+    }
+}
 
 /// A record as it came: JSON where it is JSON, else a text.
 #[derive(Serialize)]
@@ -40,7 +76,7 @@ struct Line<'a> {
 }
 
 /// Writes `one` as a JSON object on a line of its own.
-pub(super) fn write(one: &QuarantineRecord, output: &mut impl io::Write) -> io::Result<()> {
+fn write(one: &QuarantineRecord, output: &mut impl io::Write) -> io::Result<()> {
     // Line ends stand between the tokens of valid JSON only, never inside a text.
     let is_json = serde_json::from_str::<&RawValue>(&one.record).is_ok();
     let flat = one.record.replace(['\n', '\r'], " ");

@@ -17,6 +17,7 @@ use crate::{
     data::Data,
     prisma::{self, OrmReader, Prisma},
     pty::Session,
+    refusals::COMMANDS,
     support::{NO_HOLD, query},
     upgrade::{TO_VERSION_2, TO_VERSION_3, TO_VERSION_4},
 };
@@ -252,19 +253,8 @@ async fn nothing_is_written_before_it_is_asked_for() {
     let shell = Shell::with(&Data::marked(1)).await;
     for prisma in [Prisma::synced(), Prisma::fresh()] {
         let before = prisma.bytes();
-        for arguments in [
-            &["status"][..],
-            &["runs"],
-            &["sync"],
-            &["rollback", "--yes"],
-            &["cancel"],
-            &["cleanup", "--yes"],
-            &["hold"],
-            &["release"],
-            &["history"],
-            &["migrate-app", "true"],
-            &["release-database", "--yes"],
-        ] {
+        let more = [&["history"][..], &["migrate-app", "true"], &["release-database", "--yes"]];
+        for arguments in COMMANDS.into_iter().chain(more) {
             let call = shell.call_on(&prisma.path, arguments).await;
             assert_eq!(call.status, 2, "{arguments:?} {}", call.stderr);
             assert!(call.stderr.contains("`greenroom adopt --dry-run` shows"), "{}", call.stderr);

@@ -18,6 +18,7 @@ use greenroom::{
     report::{RunOutcome, TaskId, TaskReport, Trigger, TriggerAnswer, TriggerReport},
 };
 use jiff::Timestamp;
+use rusqlite::Connection;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -394,12 +395,11 @@ async fn a_run_that_is_cancelled_by_another_takes_no_later_one_with_it() {
     desk.closed().await.check();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_a_lock_keeps_from_beginning_is_tried_again() {
+/// A promised run that tries to begin while another program has the write lock, which is handed out; it has this patience.
+async fn kept_from_beginning(patience: Patience) -> (Desk, TriggerReport, Connection) {
     let rig = Rig::new(&Data::small(1)).await;
     rig.publish().await;
-    let impatience = Duration::from_millis(20);
-    let database = Database::open(&rig.path).unwrap().with_patience(Patience { operator: impatience, run: impatience });
+    let database = Database::open(&rig.path).unwrap().with_patience(patience);
     let operations = Operations::new(database, Some(impatient(&rig.blue)), ben());
     let quiet = Duration::from_millis(300);
     let options = DispatchOptions { debounce: quiet, longest_debounce: quiet, ..DispatchOptions::default() };
@@ -413,6 +413,13 @@ async fn a_run_that_a_lock_keeps_from_beginning_is_tried_again() {
         }
     })
     .await;
+    (desk, report, writer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_a_lock_keeps_from_beginning_is_tried_again() {
+    let impatience = Duration::from_millis(20);
+    let (desk, report, writer) = kept_from_beginning(Patience { operator: impatience, run: impatience }).await;
     assert!(desk.rig.operations.wait_for_turn(None).await, "it gave up for now");
     let refused = desk.dispatcher.trigger("orchestrate-sync", "10.0.0.8".to_owned(), None).await;
     assert!(refused.is_err(), "nothing can be promised meanwhile");
@@ -423,24 +430,8 @@ async fn a_run_that_a_lock_keeps_from_beginning_is_tried_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_does_not_wait_for_a_run_that_cannot_begin() {
-    let rig = Rig::new(&Data::small(1)).await;
-    rig.publish().await;
-    let day = Duration::from_hours(24);
-    let database = Database::open(&rig.path).unwrap();
-    let patient = database.with_patience(Patience { operator: Duration::from_secs(10), run: day });
-    let quiet = Duration::from_millis(300);
-    let options = DispatchOptions { debounce: quiet, longest_debounce: quiet, ..DispatchOptions::default() };
-    let operations = Operations::new(patient, Some(impatient(&rig.blue)), ben());
-    let desk = Desk::on(rig.operated_by(operations), options);
-    let report = desk.trigger().await;
-    let writer = desk.rig.writer();
-    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
-    in_time("a run that tries to begin", async {
-        while desk.rig.operations.lock_owner().is_none() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
+    let patience = Patience { operator: Duration::from_secs(10), run: Duration::from_hours(24) };
+    let (desk, report, writer) = kept_from_beginning(patience).await;
     desk.cancel.cancel();
     let (operations, rig) = (desk.rig.operations.clone(), desk.closed().await);
     assert!(operations.task(report.task.unwrap()).await.unwrap().unwrap().is_waiting(), "the next start begins it");

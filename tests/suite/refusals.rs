@@ -22,7 +22,7 @@ use crate::{
 const NOBODY: u32 = 65534;
 
 /// What an operator calls.
-const COMMANDS: [&[&str]; 9] = [
+pub(crate) const COMMANDS: [&[&str]; 9] = [
     &["status"],
     &["runs"],
     &["sync"],

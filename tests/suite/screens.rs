@@ -236,6 +236,11 @@ pub(crate) fn detail() -> EntityDetail {
 }
 
 pub(crate) fn started() -> RunEvent {
+    started_as(Trigger::Console, operator(), None)
+}
+
+/// The same by another trigger, of somebody else.
+pub(crate) fn started_as(trigger: Trigger, operator: Operator, requested_by: Option<&str>) -> RunEvent {
     let before = Entity::ALL.map(|entity| EntityBefore {
         entity,
         active_version: 1,
@@ -244,9 +249,9 @@ pub(crate) fn started() -> RunEvent {
         made_from: RecordCounts { records: 1203, duplicates: 3, ..RecordCounts::default() },
     });
     RunEvent::Started {
-        requested_by: None,
-        trigger: Trigger::Console,
-        operator: operator(),
+        requested_by: requested_by.map(str::to_owned),
+        trigger,
+        operator,
         source: "https://blue.example.com/".into(),
         based_on: Some(5),
         entities: before.to_vec(),

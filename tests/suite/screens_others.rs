@@ -5,14 +5,14 @@ use greenroom::{
     entity::{Endpoint, Entity},
     report::{
         CancelReport, DiffCounts, Operator, OwnerReport, PublicationKind, PublicationReport, RunId, RunOutcome,
-        RunReport, StatusReport, StepOutcome, Work,
+        RunReport, StatusReport, StepOutcome, Trigger, Work,
     },
     sync::{EventRecord, Observed, RunEvent},
 };
 use ratatui::{crossterm::event::KeyCode, layout::Size};
 
 use crate::screens::{
-    AT_80, MINIMUM, Scene, live, operator, past_run, publication, rollback_plan, started, status, step, time,
+    AT_80, MINIMUM, Scene, live, operator, past_run, publication, rollback_plan, started_as, status, step, time,
 };
 
 fn ben(host: &str) -> Operator {
@@ -30,26 +30,10 @@ impl Scene {
     }
 }
 
-fn started_by(by: Operator) -> RunEvent {
-    let RunEvent::Started { trigger, source, based_on, entities, .. } = started() else { unreachable!() };
-    RunEvent::Started {
-        requested_by: None,
-        trigger,
-        operator: by,
-        source,
-        based_on,
-        entities,
-        left_alone: Vec::new(),
-        dry_run: false,
-        replay: None,
-        replay_of: None,
-    }
-}
-
 /// Another operator's run, in the middle.
 fn watching(theme: Theme, size: Size, by: Operator) -> Scene {
     let mut scene = live(theme, size);
-    scene.see_event(7, started_by(by));
+    scene.see_event(7, started_as(Trigger::Console, by, None));
     scene.at(4);
     for endpoint in [Endpoint::Talents, Endpoint::Boards, Endpoint::MediaTags] {
         scene.see_event(7, RunEvent::AttemptStarted { endpoint, attempt: 1 });

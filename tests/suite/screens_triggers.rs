@@ -10,7 +10,7 @@ use greenroom::{
 };
 use ratatui::{crossterm::event::KeyCode, layout::Size};
 
-use crate::screens::{AT_80, AT_120, MINIMUM, Scene, live, operator, past_run, started, status, step, time};
+use crate::screens::{AT_80, AT_120, MINIMUM, Scene, live, operator, past_run, started_as, status, step, time};
 
 fn sizes() -> [(&'static str, Size); 3] {
     [("80", AT_80), ("120", AT_120), ("60", MINIMUM)]
@@ -153,19 +153,7 @@ fn a_waiting_trigger_is_seen_during_the_run_that_it_waits_behind() {
     for (end, size) in sizes() {
         let served = |status| StatusReport { server: Some(server()), waiting: Some(task(9, None, None)), ..status };
         let mut scene = with(size, served);
-        let RunEvent::Started { source, based_on, entities, .. } = started() else { unreachable!() };
-        let event = RunEvent::Started {
-            trigger: Trigger::Http,
-            requested_by: Some("10.0.0.8".into()),
-            operator: server().operator,
-            source,
-            based_on,
-            entities,
-            left_alone: Vec::new(),
-            dry_run: false,
-            replay: None,
-            replay_of: None,
-        };
+        let event = started_as(Trigger::Http, server().operator, Some("10.0.0.8"));
         let seen = EventRecord { run: 7, seq: 1, at: time(0), event };
         scene.tell(Message::Observed(Observed::Event(seen))).at(4).tell(Message::Tick);
         let picture = scene.picture();
